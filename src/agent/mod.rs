@@ -1,0 +1,1 @@
+//! One file an agent: its transcript's bytes to events.

@@ -1,0 +1,1 @@
+//! The flag table: one literal a flag, from which parsing, help and completions follow.

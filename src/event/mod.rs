@@ -1,0 +1,1 @@
+//! Events and turns: the vocabulary `il.event/1`.

@@ -1,0 +1,1 @@
+//! Sessions to text and to other tools' files.

@@ -1,0 +1,1 @@
+//! Checksums: CRC32C (Castagnoli), in portable form.

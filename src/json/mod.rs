@@ -1,0 +1,1 @@
+//! JSON values, their reader and their writer.

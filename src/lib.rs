@@ -1,0 +1,49 @@
+//! il (IntentLoop): the black box recorder for AI coding agents.
+//!
+//! `il run CMD` relays a command through a PTY and writes every byte, keystroke, resize and time
+//! as frames into one crash-safe file, memmap_fs. Everything else is a view of those frames.
+//!
+//! Rooms, in reading order; a room imports only from rooms below it:
+//!
+//! | room | holds | never |
+//! |---|---|---|
+//! | `cmd` | one file a subcommand, its `COMMAND` constant on top | knows pages |
+//! | `cli` | the flag table's types: parse, help, completions | does I/O |
+//! | `record` | the capture loop (impure), `relay` (pure), `monitor`, `secret` | interprets output |
+//! | `format` | sessions to text and files | reads files |
+//! | `agent` | one file an agent: transcript bytes to events | reads files |
+//! | `store` | memmap_fs: pages, catalog, append, read, verify | knows what streams mean |
+//! | `term` | bytes to screens and settled text | does I/O, fails |
+//! | `session` | id, meta, status: the nouns of a recorded session | does I/O |
+//! | `event` | events and turns, `il.event/1` | does I/O |
+//! | `json` | values, reader, writer | does I/O |
+//! | `sys` | the only `unsafe`: errno, poll, pty, tty, process, signal, mmap, locks | decides anything |
+//! | `error`, `time`, `hash` | leaves | import anything |
+//!
+//! Invariants: `unsafe` is in `sys` alone. The capture loop is one thread and never blocks on the
+//! store. A store that fails never changes what the recorded command prints or returns.
+
+pub mod error;
+pub mod hash;
+pub mod time;
+
+#[allow(unsafe_code)]
+pub mod sys;
+
+pub mod json;
+pub mod event;
+pub mod session;
+pub mod term;
+pub mod store;
+pub mod agent;
+pub mod format;
+pub mod record;
+pub mod cli;
+pub mod cmd;
+
+pub use error::{Error, Result};
+
+/// Runs the program on the process's own arguments.
+pub fn main() -> std::process::ExitCode {
+    cmd::main()
+}

@@ -1,0 +1,1 @@
+//! Recording a command: the capture loop and its parts.

@@ -1,0 +1,1 @@
+//! The nouns of a recorded session: id, meta, status.

@@ -1,0 +1,1 @@
+//! memmap_fs: one crash-safe file of self-describing pages.
