@@ -1,6 +1,14 @@
 //! The door to the operating system, and the only room with `unsafe`. Rust types come out of it;
 //! C types stay inside. One file a family of manual pages.
 
+pub mod fd;
+pub mod poll;
+pub mod process;
+pub mod pty;
+pub mod signal;
+pub mod time;
+pub mod tty;
+
 use std::io;
 
 /// Turns C's -1 into the error that errno names.

@@ -1,0 +1,80 @@
+//! Clocks and the local time zone.
+
+use crate::time::WallTime;
+
+/// Nanoseconds on a clock that never jumps and stands still while the machine is suspended.
+pub fn monotonic_ns() -> u64 {
+    clock_ns(libc::CLOCK_MONOTONIC)
+}
+
+/// Nanoseconds on a clock that never jumps and runs on while the machine is suspended.
+#[cfg(target_os = "linux")]
+pub fn boottime_ns() -> u64 {
+    clock_ns(libc::CLOCK_BOOTTIME)
+}
+
+/// macOS: CLOCK_MONOTONIC runs on while the machine is suspended.
+#[cfg(not(target_os = "linux"))]
+pub fn boottime_ns() -> u64 {
+    clock_ns(libc::CLOCK_MONOTONIC)
+}
+
+/// The wall clock, with the offset in force here and now.
+pub fn wall() -> WallTime {
+    let unix_us = (clock_ns(libc::CLOCK_REALTIME) / 1000) as i64;
+    WallTime { unix_us, offset_s: local_offset_s(unix_us) }
+}
+
+/// The moment `unix_us` with the offset that is in force here at that moment.
+pub fn local(unix_us: i64) -> WallTime {
+    WallTime { unix_us, offset_s: local_offset_s(unix_us) }
+}
+
+/// Seconds east of UTC in this place at `unix_us` (0 where the zone is unknown).
+pub fn local_offset_s(unix_us: i64) -> i32 {
+    let seconds = unix_us.div_euclid(1_000_000) as libc::time_t;
+    let mut tm = std::mem::MaybeUninit::<libc::tm>::zeroed();
+    // SAFETY: both pointers are valid for the call, and localtime_r keeps neither. A zeroed tm is
+    // a valid value (its zone pointer is null), so it may be read even if the call fails.
+    let tm = unsafe {
+        libc::localtime_r(&seconds, tm.as_mut_ptr());
+        tm.assume_init()
+    };
+    tm.tm_gmtoff as i32
+}
+
+/// The earliest moment of a local civil time (`hour` 0 to 23), in microseconds since 1970.
+pub fn from_local_civil(
+    year: u32,
+    month: u32,
+    day: u32,
+    hour: u32,
+    minute: u32,
+    second: u32,
+) -> i64 {
+    // SAFETY: tm is plain data; all-zero is a valid value.
+    let mut tm: libc::tm = unsafe { std::mem::zeroed() };
+    tm.tm_year = year as i32 - 1900;
+    tm.tm_mon = month as i32 - 1;
+    tm.tm_mday = day as i32;
+    tm.tm_hour = hour as i32;
+    tm.tm_min = minute as i32;
+    tm.tm_sec = second as i32;
+    tm.tm_isdst = -1;
+    // SAFETY: tm is valid and exclusively ours for the call.
+    let seconds = unsafe { libc::mktime(&mut tm) };
+    i64::from(seconds).saturating_mul(1_000_000)
+}
+
+fn clock_ns(clock: libc::clockid_t) -> u64 {
+    let mut now = timespec_zero();
+    // SAFETY: now is a valid timespec for the call; the clock is one the kernel always has.
+    unsafe { libc::clock_gettime(clock, &mut now) };
+    (now.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec as u64)
+}
+
+/// A timespec of zero: its fields differ between targets, so none is named here.
+pub(super) fn timespec_zero() -> libc::timespec {
+    // SAFETY: timespec is plain data; all-zero is a valid value.
+    unsafe { std::mem::zeroed() }
+}
