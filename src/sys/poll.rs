@@ -99,7 +99,7 @@ fn ppoll(
 ) -> io::Result<usize> {
     let spec = timeout.map(|t| {
         let mut spec = super::time::timespec_zero();
-        spec.tv_sec = t.as_secs().min(i32::MAX as u64) as libc::time_t;
+        spec.tv_sec = t.as_secs().min(i32::MAX as u64) as _;
         spec.tv_nsec = t.subsec_nanos() as _;
         spec
     });

@@ -312,9 +312,18 @@ pub fn host_name() -> Option<OsString> {
     Some(OsString::from_vec(buf[..len].to_vec()))
 }
 
-/// Fills `buf` with random bytes.
+/// Fills `buf`, at most 256 bytes of it, with random bytes.
+#[cfg(target_os = "linux")]
 pub fn random(buf: &mut [u8]) -> io::Result<()> {
-    // SAFETY: buf is writable for its length, at most 256 bytes, which getentropy always fills.
+    // SAFETY: buf is writable for the length given, which up to 256 bytes is always filled.
+    retry(|| unsafe { libc::getrandom(buf.as_mut_ptr().cast(), buf.len().min(256), 0) })?;
+    Ok(())
+}
+
+/// Fills `buf`, at most 256 bytes of it, with random bytes.
+#[cfg(not(target_os = "linux"))]
+pub fn random(buf: &mut [u8]) -> io::Result<()> {
+    // SAFETY: buf is writable for the length given, which up to 256 bytes is always filled.
     cvt(unsafe { libc::getentropy(buf.as_mut_ptr().cast(), buf.len().min(256)) })?;
     Ok(())
 }

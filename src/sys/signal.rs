@@ -124,6 +124,7 @@ impl Mask {
         before
     }
 
+    #[cfg(target_os = "linux")]
     pub(super) fn as_ptr(&self) -> *const libc::sigset_t {
         &self.0
     }

@@ -32,7 +32,7 @@ pub fn local(unix_us: i64) -> WallTime {
 
 /// Seconds east of UTC in this place at `unix_us` (0 where the zone is unknown).
 pub fn local_offset_s(unix_us: i64) -> i32 {
-    let seconds = unix_us.div_euclid(1_000_000) as libc::time_t;
+    let seconds = unix_us.div_euclid(1_000_000) as _;
     let mut tm = std::mem::MaybeUninit::<libc::tm>::zeroed();
     // SAFETY: both pointers are valid for the call, and localtime_r keeps neither. A zeroed tm is
     // a valid value (its zone pointer is null), so it may be read even if the call fails.
@@ -62,8 +62,8 @@ pub fn from_local_civil(
     tm.tm_sec = second as i32;
     tm.tm_isdst = -1;
     // SAFETY: tm is valid and exclusively ours for the call.
-    let seconds = unsafe { libc::mktime(&mut tm) };
-    i64::from(seconds).saturating_mul(1_000_000)
+    let seconds: i64 = unsafe { libc::mktime(&mut tm) } as _;
+    seconds.saturating_mul(1_000_000)
 }
 
 fn clock_ns(clock: libc::clockid_t) -> u64 {
