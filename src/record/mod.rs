@@ -1,1 +1,5 @@
 //! Recording a command: the capture loop and its parts.
+
+pub mod modes;
+pub mod queue;
+pub mod secret;
