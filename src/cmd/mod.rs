@@ -1,8 +1,59 @@
 //! The subcommands, one file each, and the program's way in.
 
+mod completion;
+mod help;
+
+use std::io::{self, Write};
 use std::process::ExitCode;
+
+use crate::cli::{self, Request, Section};
+use crate::error::{Class, Error, Result};
+
+/// Every command, in the order of the documentation.
+pub const COMMANDS: &[Section] =
+    &[Section { title: "Also", commands: &[&help::COMMAND, &completion::COMMAND] }];
 
 /// Runs the command that the process's arguments name.
 pub(crate) fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let (command, result) = match cli::request(std::env::args_os().skip(1), COMMANDS) {
+        Ok(Request::Overview) => (None, print(cli::overview(COMMANDS)).map(|()| 0)),
+        Ok(Request::Version) => (None, print(version()).map(|()| 0)),
+        Ok(Request::Help(spec)) => (Some(spec.name()), print(cli::command_help(spec)).map(|()| 0)),
+        Ok(Request::Run(name, work)) => (Some(name), work()),
+        Err((name, error)) => (name, Err(error)),
+    };
+    ExitCode::from(result.unwrap_or_else(|error| {
+        complain(command, &error);
+        error.exit_code()
+    }))
+}
+
+fn version() -> String {
+    format!("il {}\n", env!("CARGO_PKG_VERSION"))
+}
+
+/// Writes to standard output, all of it, or says why not.
+pub(crate) fn print(text: impl AsRef<[u8]>) -> Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_ref())
+        .and_then(|()| out.flush())
+        .map_err(|e| Error::io("cannot write to standard output", &e))
+}
+
+/// Tells the error on standard error; if that fails too, nobody is left to tell.
+fn complain(command: Option<&str>, error: &Error) {
+    if error.class() == Class::BrokenPipe {
+        return;
+    }
+    let who = command.map_or("il".to_owned(), |name| format!("il {name}"));
+    let hint = error.hint().map_or(String::new(), |hint| format!("hint: {hint}\n"));
+    let _ = io::stderr().write_all(format!("{who}: {error}\n{hint}").as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_command_is_well_formed() {
+        crate::cli::check::table(super::COMMANDS);
+    }
 }

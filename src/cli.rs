@@ -1,1 +1,0 @@
-//! The flag table: one literal a flag, from which parsing, help and completions follow.
