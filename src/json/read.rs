@@ -1,0 +1,432 @@
+//! The parser: a recursive descent whose depth, input length and number of values are limited.
+
+use super::{Object, Value};
+use std::fmt;
+
+/// Arrays and objects may stand this deep in one another (the limit most readers share).
+pub const DEPTH_MAX: usize = 128;
+/// The longest text one parse accepts, in bytes.
+pub const DOCUMENT_LEN_MAX: usize = 64 << 20;
+/// The most values (members and elements counted, names not) one parse builds: a few bytes of
+/// `[[],[],…]` cost a whole [`Value`] each, so length alone does not bound memory.
+pub const VALUES_MAX: usize = 1 << 20;
+
+/// What is wrong with a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The text ends inside a value.
+    End,
+    /// A byte that cannot stand there.
+    Syntax,
+    /// A whole value, and then more.
+    Trailing,
+    /// A number that is not written as JSON writes numbers.
+    Number,
+    /// A number no float can hold.
+    Range,
+    /// An unknown escape, or `\u` without four hexadecimal digits.
+    Escape,
+    /// A `\u` surrogate without its partner.
+    Surrogate,
+    /// Bytes that are not UTF-8.
+    Utf8,
+    /// A control character inside a string.
+    Control,
+    /// Deeper than [`DEPTH_MAX`].
+    Deep,
+    /// Longer than [`DOCUMENT_LEN_MAX`], or a line longer than [`super::LINE_LEN_MAX`].
+    Long,
+    /// More values than [`VALUES_MAX`].
+    Many,
+}
+
+/// Where a text stops being JSON, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Error {
+    /// What is wrong.
+    pub kind: ErrorKind,
+    /// The byte it was noticed at, from 0.
+    pub offset: usize,
+    /// Its line, from 1.
+    pub line: usize,
+    /// Its byte within the line, from 1.
+    pub column: usize,
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ErrorKind::End => "ends inside a value",
+            ErrorKind::Syntax => "unexpected byte",
+            ErrorKind::Trailing => "text after the value",
+            ErrorKind::Number => "bad number",
+            ErrorKind::Range => "number out of range",
+            ErrorKind::Escape => "bad escape",
+            ErrorKind::Surrogate => "lone surrogate",
+            ErrorKind::Utf8 => "not UTF-8",
+            ErrorKind::Control => "control character in a string",
+            ErrorKind::Deep => "too deep",
+            ErrorKind::Long => "too long",
+            ErrorKind::Many => "too many values",
+        })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at line {}, column {}", self.kind, self.line, self.column)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Reads one JSON text, white space around it allowed, by the letter of RFC 8259.
+pub fn parse(text: &[u8]) -> Result<Value, Error> {
+    whole(text, Strictness::Strict)
+}
+
+/// Reads one JSON text and forgives what a crash or a careless writer puts into strings: lone
+/// surrogates and broken UTF-8 become U+FFFD, control characters stay.
+pub fn parse_lossy(text: &[u8]) -> Result<Value, Error> {
+    whole(text, Strictness::Lossy)
+}
+
+/// Reads the value at the start of `text`, as forgiving as [`parse_lossy`], and says how many bytes
+/// it took (leading white space included).
+pub fn parse_prefix(text: &[u8]) -> Result<(Value, usize), Error> {
+    let mut parser = Parser::new(text, Strictness::Lossy);
+    let value = parser.document().map_err(|kind| parser.error(kind))?;
+    Ok((value, parser.at))
+}
+
+fn whole(text: &[u8], strictness: Strictness) -> Result<Value, Error> {
+    let mut parser = Parser::new(text, strictness);
+    let value = parser.document().map_err(|kind| parser.error(kind))?;
+    parser.skip_space();
+    match parser.peek() {
+        None => Ok(value),
+        Some(_) => Err(parser.error(ErrorKind::Trailing)),
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Strictness {
+    Strict,
+    Lossy,
+}
+
+struct Parser<'a> {
+    text: &'a [u8],
+    at: usize,
+    depth: usize,
+    values: usize,
+    strictness: Strictness,
+}
+
+impl<'a> Parser<'a> {
+    fn new(text: &'a [u8], strictness: Strictness) -> Parser<'a> {
+        Parser { text, at: 0, depth: 0, values: 0, strictness }
+    }
+
+    fn document(&mut self) -> Result<Value, ErrorKind> {
+        if self.text.len() > DOCUMENT_LEN_MAX {
+            return Err(ErrorKind::Long);
+        }
+        self.skip_space();
+        self.value()
+    }
+
+    /// The error at the present place. Counting lines waits until there is one to report.
+    fn error(&self, kind: ErrorKind) -> Error {
+        let before = &self.text[..self.at.min(self.text.len())];
+        let line = 1 + before.iter().filter(|&&b| b == b'\n').count();
+        let start = before.iter().rposition(|&b| b == b'\n').map_or(0, |i| i + 1);
+        Error { kind, offset: before.len(), line, column: before.len() - start + 1 }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn skip_space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    fn value(&mut self) -> Result<Value, ErrorKind> {
+        self.values += 1;
+        if self.values > VALUES_MAX {
+            return Err(ErrorKind::Many);
+        }
+        match self.peek().ok_or(ErrorKind::End)? {
+            b'{' => self.nested(Parser::object),
+            b'[' => self.nested(Parser::array),
+            b'"' => Ok(Value::String(self.string()?)),
+            b'-' | b'0'..=b'9' => self.number(),
+            b't' => self.word("true", Value::Bool(true)),
+            b'f' => self.word("false", Value::Bool(false)),
+            b'n' => self.word("null", Value::Null),
+            _ => Err(ErrorKind::Syntax),
+        }
+    }
+
+    fn nested(
+        &mut self,
+        body: fn(&mut Parser<'a>) -> Result<Value, ErrorKind>,
+    ) -> Result<Value, ErrorKind> {
+        if self.depth == DEPTH_MAX {
+            return Err(ErrorKind::Deep);
+        }
+        self.depth += 1;
+        self.at += 1;
+        self.skip_space();
+        let value = body(self)?;
+        self.depth -= 1;
+        Ok(value)
+    }
+
+    fn object(&mut self) -> Result<Value, ErrorKind> {
+        let mut object = Object::new();
+        if self.closes(b'}') {
+            return Ok(Value::Object(object));
+        }
+        loop {
+            match self.peek().ok_or(ErrorKind::End)? {
+                b'"' => {}
+                _ => return Err(ErrorKind::Syntax),
+            }
+            let name = self.string()?;
+            self.skip_space();
+            match self.peek().ok_or(ErrorKind::End)? {
+                b':' => self.at += 1,
+                _ => return Err(ErrorKind::Syntax),
+            }
+            self.skip_space();
+            object.push(name, self.value()?);
+            if self.ends_list(b'}')? {
+                return Ok(Value::Object(object));
+            }
+        }
+    }
+
+    fn array(&mut self) -> Result<Value, ErrorKind> {
+        let mut items = Vec::new();
+        if self.closes(b']') {
+            return Ok(Value::Array(items));
+        }
+        loop {
+            items.push(self.value()?);
+            if self.ends_list(b']')? {
+                return Ok(Value::Array(items));
+            }
+        }
+    }
+
+    fn closes(&mut self, end: u8) -> bool {
+        let hit = self.peek() == Some(end);
+        self.at += usize::from(hit);
+        hit
+    }
+
+    /// After a member: true at the closing bracket, false after a comma.
+    fn ends_list(&mut self, end: u8) -> Result<bool, ErrorKind> {
+        self.skip_space();
+        match self.peek().ok_or(ErrorKind::End)? {
+            b',' => {
+                self.at += 1;
+                self.skip_space();
+                Ok(false)
+            }
+            b if b == end => {
+                self.at += 1;
+                Ok(true)
+            }
+            _ => Err(ErrorKind::Syntax),
+        }
+    }
+
+    fn word(&mut self, word: &str, value: Value) -> Result<Value, ErrorKind> {
+        for &expected in word.as_bytes() {
+            match self.peek() {
+                Some(b) if b == expected => self.at += 1,
+                Some(_) => return Err(ErrorKind::Syntax),
+                None => return Err(ErrorKind::End),
+            }
+        }
+        Ok(value)
+    }
+
+    fn number(&mut self) -> Result<Value, ErrorKind> {
+        let start = self.at;
+        self.closes(b'-');
+        match self.peek() {
+            Some(b'0') => self.at += 1,
+            Some(b'1'..=b'9') => self.skip_digits(),
+            Some(_) => return Err(ErrorKind::Number),
+            None => return Err(ErrorKind::End),
+        }
+        let mut whole = true;
+        if self.closes(b'.') {
+            whole = false;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            whole = false;
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.peek() {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        if let Some(b'0'..=b'9') = self.peek() {
+            return Err(ErrorKind::Number);
+        }
+        // Only ASCII digits, signs, points and exponents have been passed.
+        let text = std::str::from_utf8(&self.text[start..self.at]).map_err(|_| ErrorKind::Utf8)?;
+        if whole && text != "-0" {
+            if let Ok(n) = text.parse::<i64>() {
+                return Ok(Value::Int(n));
+            }
+            if let Ok(n) = text.parse::<u64>() {
+                return Ok(Value::Uint(n));
+            }
+        }
+        match text.parse::<f64>() {
+            Ok(n) if n.is_finite() => Ok(Value::Float(n)),
+            _ => Err(ErrorKind::Range),
+        }
+    }
+
+    fn skip_digits(&mut self) {
+        while let Some(b'0'..=b'9') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    /// One digit or more.
+    fn digits(&mut self) -> Result<(), ErrorKind> {
+        match self.peek() {
+            Some(b'0'..=b'9') => {
+                self.skip_digits();
+                Ok(())
+            }
+            Some(_) => Err(ErrorKind::Number),
+            None => Err(ErrorKind::End),
+        }
+    }
+
+    /// The string that opens here. Most have no escape and are copied in one piece.
+    fn string(&mut self) -> Result<String, ErrorKind> {
+        self.at += 1;
+        let mut out = String::new();
+        loop {
+            let start = self.at;
+            self.at += plain_len(&self.text[start..]);
+            self.copy(start, &mut out)?;
+            match self.peek().ok_or(ErrorKind::End)? {
+                b'"' => {
+                    self.at += 1;
+                    return Ok(out);
+                }
+                b'\\' => {
+                    self.at += 1;
+                    out.push(self.escape()?);
+                }
+                control if self.strictness == Strictness::Lossy => {
+                    self.at += 1;
+                    out.push(char::from(control));
+                }
+                _ => return Err(ErrorKind::Control),
+            }
+        }
+    }
+
+    fn copy(&mut self, start: usize, out: &mut String) -> Result<(), ErrorKind> {
+        let bytes = &self.text[start..self.at];
+        match std::str::from_utf8(bytes) {
+            Ok(text) => out.push_str(text),
+            Err(_) if self.strictness == Strictness::Lossy => {
+                out.push_str(&String::from_utf8_lossy(bytes));
+            }
+            Err(e) => {
+                self.at = start + e.valid_up_to();
+                return Err(ErrorKind::Utf8);
+            }
+        }
+        Ok(())
+    }
+
+    fn escape(&mut self) -> Result<char, ErrorKind> {
+        let b = self.peek().ok_or(ErrorKind::End)?;
+        self.at += 1;
+        Ok(match b {
+            b'"' | b'\\' | b'/' => char::from(b),
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => return self.unicode(),
+            _ => return Err(ErrorKind::Escape),
+        })
+    }
+
+    /// After `\u`: one code point, from one unit or from a surrogate pair. A unit that is not the
+    /// low half of a pair is left for the next round, so that nothing after it is swallowed.
+    fn unicode(&mut self) -> Result<char, ErrorKind> {
+        let high = self.hex4()?;
+        if let Some(c) = char::from_u32(high) {
+            return Ok(c);
+        }
+        let rest = &self.text[self.at..];
+        if high < 0xdc00 && rest.starts_with(b"\\u") {
+            let back = self.at;
+            self.at += 2;
+            let low = self.hex4()?;
+            if (0xdc00..0xe000).contains(&low) {
+                let code = 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+                return char::from_u32(code).ok_or(ErrorKind::Surrogate);
+            }
+            self.at = back;
+        }
+        match self.strictness {
+            Strictness::Lossy => Ok(char::REPLACEMENT_CHARACTER),
+            Strictness::Strict => Err(ErrorKind::Surrogate),
+        }
+    }
+
+    fn hex4(&mut self) -> Result<u32, ErrorKind> {
+        let mut code = 0;
+        for _ in 0..4 {
+            let digit = char::from(self.peek().ok_or(ErrorKind::End)?).to_digit(16);
+            code = code << 4 | digit.ok_or(ErrorKind::Escape)?;
+            self.at += 1;
+        }
+        Ok(code)
+    }
+}
+
+/// How many bytes come before the first quote, backslash or control character. Eight at a time:
+/// the classic "is any byte of this word zero" trick, once for each of the three.
+fn plain_len(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    let mut len = 0;
+    for chunk in bytes.chunks_exact(8) {
+        let Ok(array) = <[u8; 8]>::try_from(chunk) else { break };
+        let word = u64::from_le_bytes(array);
+        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
+        let hit = control | zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c));
+        if hit != 0 {
+            // A borrow can mark bytes above the first hit, never below it.
+            return len + hit.trailing_zeros() as usize / 8;
+        }
+        len += 8;
+    }
+    len + bytes[len..]
+        .iter()
+        .position(|b| matches!(b, b'"' | b'\\' | 0..0x20))
+        .unwrap_or(bytes.len() - len)
+}
