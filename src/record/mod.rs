@@ -2,4 +2,5 @@
 
 pub mod modes;
 pub mod queue;
+pub mod relay;
 pub mod secret;

@@ -5,6 +5,7 @@ pub mod fd;
 pub mod poll;
 pub mod process;
 pub mod pty;
+pub mod shared;
 pub mod signal;
 pub mod time;
 pub mod tty;
