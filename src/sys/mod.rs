@@ -12,6 +12,9 @@ pub mod tty;
 
 use std::io;
 
+pub mod crc;
+pub mod file;
+
 /// Turns C's -1 into the error that errno names.
 pub(crate) fn cvt<T: Copy + PartialEq + From<i8>>(result: T) -> io::Result<T> {
     if result == T::from(-1) { Err(io::Error::last_os_error()) } else { Ok(result) }
