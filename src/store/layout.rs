@@ -321,9 +321,7 @@ impl FrameHeader {
         };
         let covered = bytes.get(4..FRAME_LEN + usize::from(header.len));
         match covered {
-            Some(covered)
-                if b[6] != 0 && (!check_crc || crc32c(seed, covered) == u32_at(b, 0)) =>
-            {
+            Some(covered) if b[6] != 0 && (!check_crc || crc32c(seed, covered) == u32_at(b, 0)) => {
                 FrameAt::Frame(header)
             }
             _ => FrameAt::Invalid,
@@ -372,8 +370,7 @@ pub fn encode_foot(salt: u64, page: u64, next: Lease, t_us: u64) -> [u8; FOOT_LE
 /// The next lease that a foot leads to.
 pub fn decode_foot(b: &[u8], salt: u64, page: u64) -> Option<Lease> {
     let b = b.get(..FOOT_LEN)?;
-    let sound =
-        u32_at(b, 4) == FOOT_MAGIC && u32_at(b, 0) == crc32c(seed(salt, page), &b[4..]);
+    let sound = u32_at(b, 4) == FOOT_MAGIC && u32_at(b, 0) == crc32c(seed(salt, page), &b[4..]);
     let next = Lease { start: u64_at(b, 8), pages: u32_at(b, 16) };
     (sound && next.start > page && (1..=LEASE_PAGES_MAX).contains(&next.pages)).then_some(next)
 }

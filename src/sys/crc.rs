@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn hardware_and_table_agree_at_every_length_and_start() {
-        let bytes: Vec<u8> = (0..600u32).map(|i| (i * i >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..600u32).map(|i| ((i * i) >> 3) as u8).collect();
         for start in 0..9 {
             for end in start..bytes.len() {
                 let part = &bytes[start..end];

@@ -158,9 +158,8 @@ mod tests {
     #[test]
     fn a_lock_belongs_to_an_open_file_description() {
         let path = std::env::temp_dir().join(format!("il-lock-{}", std::process::id()));
-        let open = || {
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)
-        };
+        let open =
+            || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let (a, b) = (open().unwrap(), open().unwrap());
         let byte = 1 << 62;
         assert!(try_lock(&a, byte, Lock::Exclusive).unwrap());

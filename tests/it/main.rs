@@ -1,1 +1,3 @@
 //! The integration tests: one binary, a module a theme, each driving the real `il`.
+
+mod store;

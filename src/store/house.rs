@@ -1,0 +1,257 @@
+//! Keeping house: sealing sessions whose recorder died, deleting, giving room back.
+
+use super::catalog::{self, RawEntry};
+use super::chain;
+use super::cursor::Cursor;
+use super::layout::{self, Cell, Exit, Identity, Kind, Lease, PAGE, Status, Super};
+use super::storage::{Held, LOCK_PRUNE, Lock, Storage, lock_of_slot};
+use super::{Entry, State, Store};
+use crate::error::Result;
+use std::io;
+
+/// How far a long operation has come, in steps of its own kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Steps done.
+    pub done: u64,
+    /// Steps in all.
+    pub total: u64,
+}
+
+/// What giving room back came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Freed {
+    /// Sessions that were deleted or lost their tape.
+    pub sessions: u64,
+    /// Bytes on the disk that were given back.
+    pub bytes: u64,
+    /// Sessions that someone is writing; they were left alone.
+    pub busy: u64,
+}
+
+impl Store {
+    /// Writes the end of sessions whose recorder died, so that readers need not search for it. The
+    /// number sealed.
+    pub fn seal_lost(&self) -> Result<u64> {
+        let storage = self.writing_handle()?;
+        let mut sealed = 0;
+        for entry in self.entries()? {
+            if entry.state == State::Lost && entry.raw.status.is_none() {
+                let done = self.seal_one(&*storage, &entry);
+                sealed += u64::from(done.map_err(|e| self.error("cannot seal a session in", &e))?);
+            }
+        }
+        Ok(sealed)
+    }
+
+    fn seal_one(&self, s: &dyn Storage, entry: &Entry) -> io::Result<bool> {
+        let Some(_slot) = Held::at_once(s, lock_of_slot(entry.slot), Lock::Exclusive)? else {
+            return Ok(false);
+        };
+        let sup = self.sup_of(s)?;
+        let raw = catalog::read_entry(s, &sup, entry.slot)?;
+        let Some(identity) = raw.identity.filter(|_| raw.status.is_none() && !raw.deleted) else {
+            return Ok(false);
+        };
+        let status = status_of_lost(s, entry.slot, &identity)?;
+        catalog::write_status(s, &sup, entry.slot, &status)?;
+        Ok(true)
+    }
+
+    /// Deletes sessions and gives their room back. Durable when it returns.
+    pub fn remove(&self, entries: &[Entry], progress: &mut dyn FnMut(Progress)) -> Result<Freed> {
+        self.give_back(entries, Cell::Deleted, progress)
+    }
+
+    /// Gives the room of the sessions' tapes back; their notes remain. Durable when it returns.
+    pub fn prune_tape(
+        &self,
+        entries: &[Entry],
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Freed> {
+        self.give_back(entries, Cell::TapePruned, progress)
+    }
+
+    fn give_back(
+        &self,
+        entries: &[Entry],
+        cell: Cell,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Freed> {
+        let what = "cannot delete from";
+        let storage = self.writing_handle()?;
+        let s = &*storage;
+        let Some(_prune) =
+            Held::patiently(s, LOCK_PRUNE, Lock::Exclusive).map_err(|e| self.error(what, &e))?
+        else {
+            return Err(self.busy(what));
+        };
+        self.give_back_locked(s, entries, cell, progress).map_err(|e| self.error(what, &e))
+    }
+
+    fn give_back_locked(
+        &self,
+        s: &dyn Storage,
+        entries: &[Entry],
+        cell: Cell,
+        progress: &mut dyn FnMut(Progress),
+    ) -> io::Result<Freed> {
+        let sup = self.sup_of(s)?;
+        let mut freed = Freed::default();
+        let mut victims: Vec<(RawEntry, Held<'_>)> = Vec::new();
+        for entry in entries {
+            let Some(held) = Held::at_once(s, lock_of_slot(entry.slot), Lock::Exclusive)? else {
+                freed.busy += 1;
+                continue;
+            };
+            let raw = catalog::read_entry(s, &sup, entry.slot)?;
+            let same = raw.identity.is_some_and(|identity| identity.id == entry.id);
+            if same && !raw.deleted {
+                catalog::write_cell(s, &sup, entry.slot, &entry.id, cell)?;
+                victims.push((raw, held));
+            }
+        }
+        // The word before the deed: a power cut must not leave a session that is listed and empty.
+        if s.rules().sync_before_punch {
+            s.sync()?;
+        }
+        let total = victims.len() as u64;
+        for (done, (raw, _held)) in victims.into_iter().enumerate() {
+            progress(Progress { done: done as u64, total });
+            freed.bytes += punch_session(s, &raw, cell)?;
+            freed.sessions += 1;
+        }
+        freed.bytes += punch_leftovers(s, &sup)?;
+        if !s.rules().sync_before_punch {
+            s.sync()?;
+        }
+        Ok(freed)
+    }
+
+    /// Bytes of disk that a session occupies: its tape, and all the rest of it.
+    pub fn usage(&self, entry: &Entry) -> Result<Usage> {
+        let (storage, _) = self.state();
+        usage_of(&*storage, &entry.raw).map_err(|e| self.error("cannot measure", &e))
+    }
+
+    /// Bytes of disk that the whole file occupies, and its apparent length.
+    pub fn usage_of_all(&self) -> Result<Usage> {
+        let (storage, _) = self.refreshed()?;
+        let s = &*storage;
+        let measure = || {
+            let size = s.size()?;
+            Ok(Usage { tape: 0, notes: data_bytes(s, 0..size)?, apparent: size })
+        };
+        measure().map_err(|e: io::Error| self.error("cannot measure", &e))
+    }
+}
+
+/// Room on the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes of disk of the tape.
+    pub tape: u64,
+    /// Bytes of disk of all the rest.
+    pub notes: u64,
+    /// Bytes of the file's address space, holes included.
+    pub apparent: u64,
+}
+
+fn usage_of(s: &dyn Storage, raw: &RawEntry) -> io::Result<Usage> {
+    let mut usage = Usage::default();
+    for (kind, lease) in leases_of(s, raw)? {
+        let bytes = data_bytes(s, lease.start * PAGE..lease.end() * PAGE)?;
+        if kind == Kind::Tape {
+            usage.tape += bytes;
+        } else {
+            usage.notes += bytes;
+        }
+        usage.apparent += u64::from(lease.pages) * PAGE;
+    }
+    Ok(usage)
+}
+
+/// The status of a session whose owner died, from what its chains hold.
+pub fn status_of_lost(s: &dyn Storage, slot: u32, identity: &Identity) -> io::Result<Status> {
+    let salt = layout::salt(&identity.id);
+    let tape = Cursor::resume(s, salt, Kind::Tape, slot, identity.tape_head, None)?;
+    let notes = Cursor::resume(s, salt, Kind::Notes, slot, identity.notes_head, None)?;
+    let last_us = tape.last_us().max(notes.last_us());
+    Ok(Status {
+        lost: true,
+        exit: Exit::Unknown,
+        end_us: identity.start_us.saturating_add_unsigned(last_us),
+        out_bytes: tape.pos(),
+        tape_seq: tape.last_seq(),
+        notes_seq: notes.last_seq(),
+        tape_fseq: tape.fseq(),
+        notes_fseq: notes.fseq(),
+    })
+}
+
+/// All leases of a session.
+fn leases_of(s: &dyn Storage, raw: &RawEntry) -> io::Result<Vec<(Kind, Lease)>> {
+    let Some(identity) = raw.identity else { return Ok(Vec::new()) };
+    let salt = layout::salt(&identity.id);
+    let mut all = Vec::new();
+    for (kind, head) in [(Kind::Notes, identity.notes_head), (Kind::Tape, identity.tape_head)] {
+        let last = raw.status.map(|status| match kind {
+            Kind::Tape => status.tape_seq,
+            _ => status.notes_seq,
+        });
+        let leases = chain::leases(s, salt, kind, head, last)?;
+        all.extend(leases.into_iter().map(|lease| (kind, lease)));
+    }
+    Ok(all)
+}
+
+/// Bytes of a range that are not in holes.
+fn data_bytes(s: &dyn Storage, range: std::ops::Range<u64>) -> io::Result<u64> {
+    let (mut at, mut bytes) = (range.start, 0);
+    while at < range.end {
+        let Some(data) = s.next_data(at)?.filter(|data| data.start < range.end) else { break };
+        let end = data.end.min(range.end);
+        bytes += end - data.start.max(at);
+        at = end;
+    }
+    Ok(bytes)
+}
+
+/// Gives back what `cell` says is gone. From the tail to the head, so that whatever a kill leaves
+/// can still be found from its head; the notes last.
+fn punch_session(s: &dyn Storage, raw: &RawEntry, cell: Cell) -> io::Result<u64> {
+    let mut bytes = 0;
+    for (kind, lease) in leases_of(s, raw)?.into_iter().rev() {
+        if cell == Cell::TapePruned && kind != Kind::Tape {
+            continue;
+        }
+        let range = lease.start * PAGE..lease.end() * PAGE;
+        bytes += data_bytes(s, range.clone())?;
+        match s.punch(range) {
+            // Without holes the room comes back when the store is compacted.
+            Err(e) if e.raw_os_error() == Some(libc::EOPNOTSUPP) => return Ok(0),
+            punched => punched?,
+        }
+    }
+    Ok(bytes)
+}
+
+/// Ends deletions that a kill or a power cut has interrupted.
+fn punch_leftovers(s: &dyn Storage, sup: &Super) -> io::Result<u64> {
+    let mut bytes = 0;
+    for slot in 0..catalog::slots_used(s, sup)? {
+        let raw = catalog::read_entry(s, sup, slot)?;
+        let Some(identity) = raw.identity else { continue };
+        let (cell, head) = match (raw.deleted, raw.tape_pruned) {
+            (true, _) => (Cell::Deleted, identity.notes_head),
+            (false, true) => (Cell::TapePruned, identity.tape_head),
+            (false, false) => continue,
+        };
+        if chain::read_header(s, head) != chain::HeaderAt::Zero
+            && let Some(_held) = Held::at_once(s, lock_of_slot(slot), Lock::Exclusive)?
+        {
+            bytes += punch_session(s, &raw, cell)?;
+        }
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,376 @@
+//! A session being written: two cursors, the owner's locks, and what to do when the disk fails.
+
+use super::catalog;
+use super::chain;
+use super::cursor::Cursor;
+use super::keeper::Keeper;
+use super::layout::{Exit, Identity, Kind, Lease, NOTICE, PAGE, Status, Super};
+use super::storage::{LOCK_GATE, Storage, lock_of_slot};
+use super::stream::{Chain, StreamId};
+use crate::error::{Error, Result};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Microseconds between attempts to write again after a failure.
+pub const RETRY_US: u64 = 2_000_000;
+/// Microseconds to the next attempt when another process held the allocation lock.
+const RETRY_LOCK_US: u64 = 10_000;
+/// Times a lease is asked for on the path of an append, a millisecond apart.
+const LEASE_TRIES_MAX: u32 = 5;
+/// The longest [`Writer::end`] waits for the disk.
+const END_WAIT: Duration = Duration::from_secs(2);
+/// Failed syncs in a row after which nothing more is written.
+const SYNC_FAILURES_MAX: u32 = 2;
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Append {
+    /// It is in the file: it survives the death of this process, and a power cut after the next
+    /// sync.
+    Stored,
+    /// It is not; this many bytes were dropped since the store last worked.
+    Degraded {
+        /// Bytes dropped.
+        dropped: u64,
+    },
+}
+
+/// How well a writer is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Records are being dropped.
+    pub degraded: bool,
+    /// Payload bytes dropped over the whole session.
+    pub dropped: u64,
+    /// The system's number for the last failure.
+    pub errno: Option<i32>,
+    /// When [`Writer::tick`] wants to be called, in microseconds since the session's start; None
+    /// when there is nothing to retry.
+    pub retry_us: Option<u64>,
+}
+
+/// What [`Writer::end`] leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndReport {
+    /// Payload bytes dropped over the whole session.
+    pub dropped: u64,
+    /// The system's number for the last failure.
+    pub errno: Option<i32>,
+    /// The last sync came back in time: a power cut loses nothing of this session.
+    pub durable: bool,
+}
+
+/// The owner of a session that is being written. Dropping one without [`Writer::end`] leaves the
+/// session as a killed process would: all it wrote is there, its state is lost.
+#[derive(Debug)]
+pub struct Writer {
+    storage: Arc<dyn Storage>,
+    sup: Super,
+    slot: u32,
+    identity: Identity,
+    /// None when the session is packed or already ended: only notes are appended then.
+    tape: Option<Cursor>,
+    notes: Cursor,
+    /// The status to write again when notes are added to an ended session.
+    status: Option<Status>,
+    keeper: Keeper,
+    names: Vec<String>,
+    dropped: u64,
+    errno: Option<i32>,
+    trouble: [Option<Trouble>; 2],
+    sync_failures: u32,
+}
+
+/// A chain that cannot be written for the moment.
+#[derive(Clone, Copy, Debug)]
+struct Trouble {
+    dropped: u64,
+    from_us: u64,
+    retry_us: u64,
+    errno: i32,
+}
+
+/// What [`Writer::new`] is made of.
+pub(super) struct Parts {
+    pub storage: Arc<dyn Storage>,
+    pub sup: Super,
+    pub slot: u32,
+    pub identity: Identity,
+    pub tape: Option<Cursor>,
+    pub notes: Cursor,
+    pub status: Option<Status>,
+    pub keeper: Keeper,
+    pub names: Vec<String>,
+}
+
+impl Writer {
+    pub(super) fn new(parts: Parts) -> Writer {
+        Writer {
+            storage: parts.storage,
+            sup: parts.sup,
+            slot: parts.slot,
+            identity: parts.identity,
+            tape: parts.tape,
+            notes: parts.notes,
+            status: parts.status,
+            keeper: parts.keeper,
+            names: parts.names,
+            dropped: 0,
+            errno: None,
+            trouble: [None; 2],
+            sync_failures: 0,
+        }
+    }
+
+    /// Appends one record to a stream, `t_us` microseconds after the session's start. Records of
+    /// any length are taken. Never panics; waits for another process 5 ms at most. After a failure
+    /// records are dropped and counted until the store works again, which is tried every two
+    /// seconds; the gap is then noted in the chain.
+    pub fn append(&mut self, stream: StreamId, t_us: u64, bytes: &[u8]) -> Append {
+        self.heed_sync_errors(t_us);
+        let chain = stream.chain();
+        if !self.recover(chain, t_us) {
+            return self.drop_bytes(chain, bytes.len() as u64);
+        }
+        match self.put(chain, stream, 0, t_us, bytes) {
+            Ok(()) => Append::Stored,
+            Err((e, done)) => {
+                self.enter_trouble(chain, t_us, &e);
+                self.drop_bytes(chain, (bytes.len() - done) as u64)
+            }
+        }
+    }
+
+    /// Gives a name to a stream of this session, or finds the one that has it.
+    pub fn define(&mut self, name: &str) -> Result<StreamId> {
+        if let Some(fixed) = StreamId::of_fixed_name(name) {
+            return Ok(fixed);
+        }
+        let known = self.names.iter().position(|known| known == name);
+        let index = known.unwrap_or(self.names.len());
+        let id = u8::try_from(usize::from(StreamId::FIRST_NAMED.0) + index).map(StreamId).map_err(
+            |_| Error::failed(format!("cannot name stream {name}")).why("240 have names"),
+        )?;
+        if known.is_none() {
+            let mut record = vec![id.0];
+            record.extend_from_slice(name.as_bytes());
+            let t_us = self.trouble[index_of(Chain::Notes)].map_or(0, |trouble| trouble.from_us);
+            match self.append(StreamId::NAME, t_us, &record) {
+                Append::Stored => self.names.push(name.to_owned()),
+                Append::Degraded { .. } => {
+                    return Err(Error::failed(format!("cannot name stream {name}"))
+                        .why("the store cannot be written"));
+                }
+            }
+        }
+        Ok(id)
+    }
+
+    /// How well the writer is.
+    pub fn state(&self) -> Health {
+        let trouble = self.trouble.iter().flatten();
+        Health {
+            degraded: self.trouble.iter().any(Option::is_some),
+            dropped: self.dropped,
+            errno: self.errno,
+            retry_us: trouble.map(|trouble| trouble.retry_us).filter(|&us| us < u64::MAX).min(),
+        }
+    }
+
+    /// Tries again what failed, if its time has come.
+    pub fn tick(&mut self, t_us: u64) {
+        self.heed_sync_errors(t_us);
+        self.recover(Chain::Tape, t_us);
+        self.recover(Chain::Notes, t_us);
+    }
+
+    /// Makes everything appended so far durable; waits for the disk. The keeper does this once a
+    /// second by itself.
+    pub fn sync(&mut self) -> Result<()> {
+        match self.storage.sync() {
+            Ok(()) => {
+                self.sync_failures = 0;
+                Ok(())
+            }
+            Err(e) => {
+                self.sync_failures += 1;
+                self.note_sync_failure(0, &e);
+                Err(Error::io(format!("cannot sync {}", self.storage.path().display()), &e))
+            }
+        }
+    }
+
+    /// Bytes of stdout stored so far.
+    pub fn out_bytes(&self) -> u64 {
+        match (&self.tape, self.status) {
+            (Some(tape), _) => tape.pos(),
+            (None, Some(status)) => status.out_bytes,
+            (None, None) => 0,
+        }
+    }
+
+    /// The session's place in the catalog.
+    pub fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    /// Writes how the session ended (`end_us`: microseconds since 1970), and waits for the disk,
+    /// two seconds at most. For a writer from `Store::resume`, `exit` and `end_us` are those of
+    /// the first end and the arguments are not used.
+    pub fn end(mut self, exit: Exit, end_us: i64) -> Result<EndReport> {
+        let status = match (self.status, &self.tape) {
+            (Some(status), _) => {
+                Status { notes_seq: self.notes.last_seq(), notes_fseq: self.notes.fseq(), ..status }
+            }
+            (None, tape) => Status {
+                lost: false,
+                exit,
+                end_us,
+                out_bytes: self.out_bytes(),
+                tape_seq: tape.as_ref().map_or(0, Cursor::last_seq),
+                notes_seq: self.notes.last_seq(),
+                tape_fseq: tape.as_ref().map_or(0, Cursor::fseq),
+                notes_fseq: self.notes.fseq(),
+            },
+        };
+        let written = catalog::write_status(&*self.storage, &self.sup, self.slot, &status);
+        let durable = self.keeper.finish(&self.storage, END_WAIT);
+        let e = match written {
+            Ok(()) => {
+                return Ok(EndReport { dropped: self.dropped, errno: self.errno, durable });
+            }
+            Err(e) => e,
+        };
+        Err(Error::io(format!("cannot end the session in {}", self.storage.path().display()), &e))
+    }
+
+    fn put(
+        &mut self,
+        chain: Chain,
+        stream: StreamId,
+        flags: u8,
+        t_us: u64,
+        bytes: &[u8],
+    ) -> std::result::Result<(), (io::Error, usize)> {
+        let cursor = match (chain, &mut self.tape) {
+            (Chain::Tape, Some(tape)) => tape,
+            (Chain::Tape, None) => {
+                return Err((io::Error::from(io::ErrorKind::ReadOnlyFilesystem), 0));
+            }
+            (Chain::Notes, _) => &mut self.notes,
+        };
+        let (storage, keeper) = (&*self.storage, &self.keeper);
+        let kind = cursor.kind();
+        let mut take = |pages| keeper.take_lease(storage, kind, pages, LEASE_TRIES_MAX);
+        let result = cursor.append(storage, stream, flags, t_us, bytes, &mut take);
+        keeper.wrote(cursor);
+        result
+    }
+
+    /// Whether the chain can be written: at once when it is well, after a successful attempt when
+    /// the time for one has come.
+    fn recover(&mut self, chain: Chain, t_us: u64) -> bool {
+        let Some(trouble) = self.trouble[index_of(chain)] else { return true };
+        if t_us < trouble.retry_us {
+            return false;
+        }
+        let notice = format!(
+            "{{\"dropped\":{},\"from_us\":{},\"to_us\":{},\"errno\":{}}}",
+            trouble.dropped, trouble.from_us, t_us, trouble.errno
+        );
+        match self.put(chain, StreamId::NOTICE, NOTICE, t_us, notice.as_bytes()) {
+            Ok(()) => {
+                self.trouble[index_of(chain)] = None;
+                true
+            }
+            Err((e, _)) => {
+                self.enter_trouble(chain, t_us, &e);
+                false
+            }
+        }
+    }
+
+    fn enter_trouble(&mut self, chain: Chain, t_us: u64, e: &io::Error) {
+        let errno = e.raw_os_error().unwrap_or(match e.kind() {
+            io::ErrorKind::WouldBlock => libc::EAGAIN,
+            _ => libc::EIO,
+        });
+        self.errno = Some(errno);
+        let wait = if errno == libc::EAGAIN { RETRY_LOCK_US } else { RETRY_US };
+        let retry_us = t_us.saturating_add(wait);
+        let trouble = self.trouble[index_of(chain)].get_or_insert(Trouble {
+            dropped: 0,
+            from_us: t_us,
+            retry_us,
+            errno,
+        });
+        (trouble.retry_us, trouble.errno) = (retry_us, errno);
+    }
+
+    fn drop_bytes(&mut self, chain: Chain, count: u64) -> Append {
+        self.dropped = self.dropped.saturating_add(count);
+        let mut dropped = count;
+        if let Some(trouble) = &mut self.trouble[index_of(chain)] {
+            trouble.dropped = trouble.dropped.saturating_add(count);
+            dropped = trouble.dropped;
+        }
+        Append::Degraded { dropped }
+    }
+
+    /// Pages that a failed sync covered may be lost though they read well: go on elsewhere. The
+    /// second failure in a row ends the recording.
+    fn heed_sync_errors(&mut self, t_us: u64) {
+        if let Some(e) = self.keeper.take_sync_error() {
+            self.sync_failures = self.keeper.sync_failures().max(1);
+            self.note_sync_failure(t_us, &e);
+        }
+    }
+
+    fn note_sync_failure(&mut self, t_us: u64, e: &io::Error) {
+        // The identity may be among what was lost; a failure here is the next attempt's to find.
+        let _ = catalog::write_identity(&*self.storage, &self.sup, self.slot, &self.identity);
+        self.notes.abandon_lease();
+        if let Some(tape) = &mut self.tape {
+            tape.abandon_lease();
+        }
+        for chain in [Chain::Tape, Chain::Notes] {
+            self.enter_trouble(chain, t_us, e);
+            let give_up = self.sync_failures >= SYNC_FAILURES_MAX;
+            if let Some(trouble) = &mut self.trouble[index_of(chain)] {
+                trouble.retry_us = if give_up { u64::MAX } else { t_us };
+            }
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // The keeper may hold the file open a little longer; the locks must not wait for it.
+        let _ = self.storage.unlock(lock_of_slot(self.slot));
+        let _ = self.storage.unlock(LOCK_GATE);
+    }
+}
+
+fn index_of(chain: Chain) -> usize {
+    match chain {
+        Chain::Tape => 0,
+        Chain::Notes => 1,
+    }
+}
+
+/// Takes the first leases of a session and makes its cursors. The caller holds the allocation
+/// lock.
+pub(super) fn first_cursors(
+    s: &dyn Storage,
+    salt: u64,
+    slot: u32,
+    meta_len: usize,
+) -> io::Result<(Cursor, Cursor)> {
+    const TAPE_PAGES: u32 = 4;
+    let notes_pages = 1 + meta_len.div_ceil(PAGE as usize / 2) as u32;
+    let lease = chain::take_lease_locked(s, notes_pages + TAPE_PAGES)?;
+    let notes = Lease { start: lease.start, pages: notes_pages };
+    let tape = Lease { start: notes.end(), pages: TAPE_PAGES };
+    Ok((Cursor::new(salt, Kind::Tape, slot, tape), Cursor::new(salt, Kind::Notes, slot, notes)))
+}

@@ -1,0 +1,269 @@
+//! The store on a real file: sessions written, listed, found, read, followed and refused.
+
+use intentloop::store::{
+    Access, Append, Chain, Exit, FILE_NAME, Item, NewSession, State, Store, StreamId, Why,
+};
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+/// A directory that goes with its test.
+pub struct TempDir(PathBuf);
+
+impl TempDir {
+    pub fn new(name: &str) -> TempDir {
+        let dir = std::env::temp_dir().join(format!("il-store-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        TempDir(dir)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn open(&self, access: Access) -> Store {
+        Store::open(&self.0, access).unwrap()
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+pub fn new_session(n: u8) -> NewSession<'static> {
+    let mut id = *b"\x01\x9e\x6c\x0a\x8f\x2b\x7c\x31\x9d\x43\x0c\x9b\x6a\x1f\x2e\x00";
+    id[15] = n;
+    id[3] = n;
+    NewSession { id, start_us: 1_780_000_000_000_000 + i64::from(n), label: [n; 16], meta: b"{}" }
+}
+
+#[test]
+fn what_was_appended_is_read_back_stream_by_stream() {
+    let dir = TempDir::new("round");
+    let store = dir.open(Access::Write);
+    let mut w = store.begin(&new_session(1)).unwrap();
+    assert_eq!(w.append(StreamId::STDOUT, 10, b"hello "), Append::Stored);
+    assert_eq!(w.append(StreamId::STDIN, 11, b"y"), Append::Stored);
+    let big: Vec<u8> = (0..3_000_000u32).map(|i| (i / 7) as u8).collect();
+    assert_eq!(w.append(StreamId::STDOUT, 12, &big), Append::Stored);
+    assert_eq!(w.append(StreamId::STDOUT, 13, b""), Append::Stored);
+    let native = w.define("native/0").unwrap();
+    assert_eq!(w.define("native/0").unwrap(), native);
+    assert_eq!(w.append(native, 14, &big[..100_000]), Append::Stored);
+    assert_eq!(w.append(StreamId::META, 15, b"{\"a\":1}"), Append::Stored);
+    assert!(w.end(Exit::Code(3), 99).unwrap().durable);
+
+    let store = dir.open(Access::Read);
+    let entry = store.entries().unwrap().next().unwrap();
+    let State::Ended(end) = entry.state else { panic!("{:?}", entry.state) };
+    assert_eq!((end.exit, end.end_us, end.out_bytes), (Exit::Code(3), 99, 3_000_006));
+    let bytes_of = |stream| {
+        let mut bytes = Vec::new();
+        store.stream(&entry, stream).read_to_end(&mut bytes).unwrap();
+        bytes
+    };
+    assert_eq!(bytes_of(StreamId::STDOUT), [b"hello ", &big[..]].concat());
+    assert_eq!(bytes_of(StreamId::STDIN), b"y");
+    assert_eq!(bytes_of(native), &big[..100_000]);
+    assert_eq!(store.stream_names(&entry), [(native, "native/0".to_owned())]);
+    let metas: Vec<_> = store.records(&entry, StreamId::META).collect();
+    assert_eq!(metas, [(0, b"{}".to_vec()), (15, b"{\"a\":1}".to_vec())]);
+}
+
+#[test]
+fn sessions_are_listed_newest_first_and_found_by_either_end_of_their_id() {
+    let dir = TempDir::new("list");
+    let store = dir.open(Access::Write);
+    for n in 0..140 {
+        store.begin(&new_session(n)).unwrap().end(Exit::Code(0), 5).unwrap();
+    }
+    let listed: Vec<u8> = store.entries().unwrap().map(|e| e.id[15]).collect();
+    assert_eq!(listed, (0..140).rev().collect::<Vec<u8>>());
+    let ids = |text: &str, max| -> Vec<u8> {
+        store.find(text, max).unwrap().iter().map(|e| e.id[15]).collect()
+    };
+    assert_eq!(ids("019e6c07", 9), [7]);
+    assert_eq!(ids("019E6C07-8f2b", 9), [7]);
+    assert_eq!(ids("2e07", 9), [7]);
+    assert_eq!(ids("019e6c", 3), [139, 138, 137]);
+    assert_eq!(ids("", 3), [0u8; 0]);
+    assert_eq!(ids("no hex", 3), [0u8; 0]);
+}
+
+#[test]
+fn a_reader_follows_a_live_session_and_sees_its_owner_go() {
+    let dir = TempDir::new("follow");
+    let store = dir.open(Access::Write);
+    let mut w = store.begin(&new_session(1)).unwrap();
+    let entry = store.entries().unwrap().next().unwrap();
+    assert_eq!(entry.state, State::Live);
+    let mut reader = store.read(&entry, Chain::Tape);
+    assert_eq!(reader.next(), Item::Tail);
+    for n in 0..200u64 {
+        let bytes = vec![n as u8; 1 + 97 * n as usize];
+        w.append(StreamId::STDOUT, n, &bytes);
+        let mut seen = Vec::new();
+        loop {
+            match reader.next() {
+                Item::Frame { t_us, bytes, .. } => {
+                    assert_eq!(t_us, n);
+                    seen.extend_from_slice(bytes);
+                }
+                Item::Tail => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(seen, bytes, "record {n}");
+    }
+    drop(w);
+    assert_eq!(reader.next(), Item::End);
+    assert_eq!(store.entries().unwrap().next().unwrap().state, State::Lost);
+}
+
+#[test]
+fn an_ended_session_takes_further_notes() {
+    let dir = TempDir::new("resume");
+    let store = dir.open(Access::Write);
+    store.begin(&new_session(1)).unwrap().end(Exit::Code(0), 5).unwrap();
+    for n in 0..5u8 {
+        let entry = store.entries().unwrap().next().unwrap();
+        let mut w = store.resume(&entry).unwrap();
+        assert_eq!(w.append(StreamId::REPORT, 7, &[n; 20_000]), Append::Stored);
+        assert!(matches!(w.append(StreamId::STDOUT, 8, b"x"), Append::Degraded { .. }));
+        w.end(Exit::Unknown, 0).unwrap();
+    }
+    let entry = store.entries().unwrap().next().unwrap();
+    assert!(matches!(entry.state, State::Ended(end) if end.exit == Exit::Code(0)));
+    let reports: Vec<_> = store.records(&entry, StreamId::REPORT).map(|(_, r)| r).collect();
+    assert_eq!(reports, (0..5).map(|n| vec![n; 20_000]).collect::<Vec<_>>());
+}
+
+#[test]
+fn seeking_lands_on_the_page_that_holds_the_time_or_the_byte() {
+    let dir = TempDir::new("seek");
+    let store = dir.open(Access::Write);
+    let mut w = store.begin(&new_session(1)).unwrap();
+    for n in 0..20_000u64 {
+        w.append(StreamId::STDOUT, n * 10, &n.to_le_bytes().repeat(9));
+    }
+    w.end(Exit::Code(0), 5).unwrap();
+    let entry = store.entries().unwrap().next().unwrap();
+    for n in [0, 1, 170, 5000, 19_999] {
+        let mut reader = store.read(&entry, Chain::Tape);
+        reader.seek_time(n * 10);
+        let first = loop {
+            match reader.next() {
+                Item::Frame { t_us, bytes, .. } if t_us >= n * 10 => break bytes[0..8].to_vec(),
+                Item::Frame { t_us, .. } => assert!(t_us + 4000 > n * 10, "page of {n}: {t_us}"),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(first, n.to_le_bytes());
+        reader.seek_byte(n * 72);
+        assert!(reader.pos() <= n * 72 && reader.pos() + 17_000 > n * 72, "byte of {n}");
+    }
+}
+
+#[test]
+fn a_damaged_page_costs_its_own_frames_and_the_gap_is_counted() {
+    let dir = TempDir::new("damage");
+    let store = dir.open(Access::Write);
+    let mut w = store.begin(&new_session(1)).unwrap();
+    for n in 0..100u64 {
+        w.append(StreamId::STDOUT, n, &[b'a'; 1000]);
+    }
+    w.end(Exit::Code(0), 5).unwrap();
+    let path = dir.path().join(FILE_NAME);
+    let mut image = fs::read(&path).unwrap();
+    // Page 35 is the tape's first; its third page begins with the 31st frame or so.
+    image[37 * 16384 + 5000] ^= 1;
+    fs::write(&path, image).unwrap();
+    let store = dir.open(Access::Read);
+    let entry = store.entries().unwrap().next().unwrap();
+    let (mut reader, mut kept, mut lost) = (store.read(&entry, Chain::Tape), 0, 0);
+    loop {
+        match reader.next() {
+            Item::Frame { bytes, .. } => kept += bytes.len() as u64,
+            Item::Gap { bytes, why: Why::Damaged } => lost += bytes,
+            Item::End => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(kept + lost, 100_000);
+    assert!((1..16_384).contains(&lost), "{lost}");
+}
+
+#[test]
+fn stores_that_are_not_ours_alone_are_refused_with_the_reason() {
+    let dir = TempDir::new("refuse");
+    let refused = |access| {
+        let e = Store::open(dir.path(), access).unwrap_err();
+        (e.to_string(), e.hint().unwrap_or("").to_owned())
+    };
+    let path = dir.path().join(FILE_NAME);
+    let shown = path.display();
+    assert_eq!(refused(Access::Read).0, format!("no store at {shown}"));
+    dir.open(Access::Write);
+    let mode = |path: &Path, bits| {
+        fs::set_permissions(path, fs::Permissions::from_mode(bits)).unwrap();
+    };
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::metadata(dir.path()).unwrap().permissions().mode() & 0o777, 0o700);
+
+    mode(&path, 0o640);
+    let (why, hint) = refused(Access::Read);
+    assert_eq!(why, format!("cannot open {shown}: others can open it (mode 0640)"));
+    assert_eq!(hint, format!("chmod 600 {shown}"));
+    mode(&path, 0o600);
+    mode(dir.path(), 0o770);
+    assert!(refused(Access::Write).0.contains("others can write its directory"));
+    mode(dir.path(), 0o700);
+
+    let mut image = fs::read(&path).unwrap();
+    image[100] ^= 1;
+    image[16384 + 100] ^= 1;
+    fs::write(&path, &image).unwrap();
+    assert!(refused(Access::Read).0.contains("both superblocks are damaged"));
+
+    fs::rename(&path, dir.path().join("elsewhere")).unwrap();
+    symlink(dir.path().join("elsewhere"), &path).unwrap();
+    assert!(refused(Access::Read).0.contains("symbolic link"));
+}
+
+#[test]
+fn removed_sessions_are_gone_and_pruned_ones_keep_their_notes() {
+    let dir = TempDir::new("remove");
+    let store = dir.open(Access::Write);
+    for n in 0..4 {
+        let mut w = store.begin(&new_session(n)).unwrap();
+        w.append(StreamId::STDOUT, 1, &vec![n; 1_000_000]);
+        w.append(StreamId::REPORT, 1, b"report");
+        if n != 3 {
+            w.end(Exit::Code(0), 5).unwrap();
+        }
+    }
+    let live = store.begin(&new_session(4)).unwrap();
+    assert_eq!(store.seal_lost().unwrap(), 1);
+    assert_eq!(store.seal_lost().unwrap(), 0);
+    let all: Vec<_> = store.entries().unwrap().collect();
+    let before = store.usage_of_all().unwrap();
+    let freed = store.remove(&[all[0], all[4]], &mut |_| {}).unwrap();
+    assert_eq!((freed.sessions, freed.busy), (1, 1));
+    let pruned = store.prune_tape(&[all[3]], &mut |_| {}).unwrap();
+    let after = store.usage_of_all().unwrap();
+    assert_eq!(after.apparent, before.apparent);
+    assert!(before.notes - after.notes >= 2_000_000, "{before:?} {after:?}");
+    assert!(freed.bytes >= 1_000_000 && pruned.bytes >= 1_000_000);
+
+    let left: Vec<_> = store.entries().unwrap().collect();
+    assert_eq!(left.iter().map(|e| e.id[15]).collect::<Vec<_>>(), [4, 3, 2, 1]);
+    assert_eq!(left[1].state, State::Lost);
+    assert!(left[3].tape_pruned);
+    assert_eq!(store.records(&left[3], StreamId::REPORT).count(), 1);
+    assert_eq!(store.read(&left[3], Chain::Tape).next(), Item::End);
+    assert_eq!(store.usage(&left[3]).unwrap().tape, 0);
+    drop(live);
+}
