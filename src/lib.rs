@@ -13,6 +13,7 @@
 //! | `format` | sessions to text and files | reads files |
 //! | `agent` | one file an agent: transcript bytes to events | reads files |
 //! | `store` | memmap_fs: pages, catalog, append, read, verify | knows what streams mean |
+//! | `git` | the repository around a directory | changes anything in it |
 //! | `term` | bytes to screens and settled text | does I/O, fails |
 //! | `session` | id, meta, status: the nouns of a recorded session | does I/O |
 //! | `event` | events and turns, `il.event/1` | does I/O |
@@ -35,6 +36,7 @@ pub mod event;
 pub mod session;
 pub mod term;
 pub mod store;
+pub mod git;
 pub mod agent;
 pub mod format;
 pub mod record;

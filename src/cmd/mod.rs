@@ -2,6 +2,8 @@
 
 mod completion;
 mod help;
+mod home;
+mod run;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -10,8 +12,10 @@ use crate::cli::{self, Request, Section};
 use crate::error::{Class, Error, Result};
 
 /// Every command, in the order of the documentation.
-pub const COMMANDS: &[Section] =
-    &[Section { title: "Also", commands: &[&help::COMMAND, &completion::COMMAND] }];
+pub const COMMANDS: &[Section] = &[
+    Section { title: "Record", commands: &[&run::COMMAND] },
+    Section { title: "Also", commands: &[&help::COMMAND, &completion::COMMAND] },
+];
 
 /// Runs the command that the process's arguments name.
 pub(crate) fn main() -> ExitCode {

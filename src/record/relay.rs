@@ -193,6 +193,11 @@ impl Relay {
         !self.pty_closed && self.phase != Phase::Done
     }
 
+    /// Whether the command, or a job that it let have it, owns its terminal.
+    pub fn lends_terminal(&self) -> bool {
+        self.owns_terminal && self.setup.foreground
+    }
+
     /// Whether our terminal is raw, so that output passes through it unchanged.
     pub fn is_raw(&self) -> bool {
         self.raw

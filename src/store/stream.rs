@@ -27,13 +27,19 @@ impl StreamId {
     pub const STDERR: StreamId = StreamId(9);
     /// Settled text.
     pub const TEXT: StreamId = StreamId(10);
+    /// Bytes the command wrote to its terminal while its stdout was something else.
+    pub const TERMINAL: StreamId = StreamId(11);
     /// The first id that a session may name.
     pub const FIRST_NAMED: StreamId = StreamId(16);
 
     /// The chain that carries this stream.
     pub fn chain(self) -> Chain {
         match self {
-            StreamId::STDOUT | StreamId::STDIN | StreamId::EVENTS | StreamId::STDERR => Chain::Tape,
+            StreamId::STDOUT
+            | StreamId::STDIN
+            | StreamId::EVENTS
+            | StreamId::STDERR
+            | StreamId::TERMINAL => Chain::Tape,
             _ => Chain::Notes,
         }
     }
@@ -50,7 +56,7 @@ impl StreamId {
 }
 
 /// Names of the streams whose ids are fixed.
-const FIXED: [(StreamId, &str); 10] = [
+const FIXED: [(StreamId, &str); 11] = [
     (StreamId::STDOUT, "stdout"),
     (StreamId::STDIN, "stdin"),
     (StreamId::EVENTS, "events"),
@@ -61,6 +67,7 @@ const FIXED: [(StreamId, &str); 10] = [
     (StreamId::NAME, "name"),
     (StreamId::STDERR, "stderr"),
     (StreamId::TEXT, "text"),
+    (StreamId::TERMINAL, "terminal"),
 ];
 
 impl fmt::Debug for StreamId {

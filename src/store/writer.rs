@@ -210,6 +210,12 @@ impl Writer {
         }
     }
 
+    /// Whether the store still has its name: a file that was removed meanwhile takes what is
+    /// written and is gone when it is closed.
+    pub fn is_linked(&self) -> bool {
+        self.storage.is_current().unwrap_or(false)
+    }
+
     /// The session's place in the catalog.
     pub fn slot(&self) -> u32 {
         self.slot

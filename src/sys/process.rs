@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use super::signal::{Disposition, Mask, Signal};
+use super::signal::Signal;
 use super::{cvt, retry};
 
 /// A process or process group.
@@ -57,6 +57,16 @@ pub fn fork() -> io::Result<Fork> {
 pub fn exit_now(code: u8) -> ! {
     // SAFETY: _exit takes any status and does not return.
     unsafe { libc::_exit(i32::from(code)) }
+}
+
+/// The error number of a command that does not exist.
+pub const NOT_FOUND: i32 = libc::ENOENT;
+
+/// In a forked child that ends by [`exit_now`] or exec: closes a descriptor whose owner's
+/// destructor never runs here.
+pub fn close_in_child(fd: BorrowedFd<'_>) {
+    // SAFETY: the child's copy of the owner is never used or dropped, as the contract says.
+    unsafe { libc::close(fd.as_raw_fd()) };
 }
 
 /// The next change of state of `pid`, if there is one already. None also when there is no such
@@ -259,20 +269,6 @@ pub fn arrange(given: [Give<'_>; 3]) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// In a forked child, before exec: signal dispositions and mask as they were inherited.
-pub fn restore_signals(defaults: &[Signal], mask: &Mask) {
-    for signal in defaults {
-        let _ = super::signal::set(*signal, Disposition::Default);
-    }
-    mask.install();
-}
-
-/// A pair of connected stream sockets, close-on-exec.
-pub fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
-    let (a, b) = std::os::unix::net::UnixStream::pair()?;
-    Ok((a.into(), b.into()))
 }
 
 /// A pipe (read end, write end), close-on-exec.

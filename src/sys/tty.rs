@@ -74,6 +74,12 @@ impl Termios {
         self.0.c_lflag & libc::ICANON != 0
     }
 
+    /// Whether a carriage return is put before each line feed that is printed.
+    pub fn adds_cr(&self) -> bool {
+        let both = libc::OPOST | libc::ONLCR;
+        self.0.c_oflag & both == both
+    }
+
     pub(super) fn as_ptr(&self) -> *const libc::termios {
         &self.0
     }
