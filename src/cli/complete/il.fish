@@ -28,12 +28,12 @@ function __il_typed
             end
         end
     end
-    printf '%s\n' $command $operands
+    test -n "$command"; and printf '%s\n' $command $operands
 end
 
 # Whether no command is typed yet.
 function __il_bare
-    test (count (__il_typed)) -eq 0
+    test -z "$(__il_typed)"
 end
 
 # Whether the cursor is where this command's options go.

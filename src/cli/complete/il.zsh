@@ -33,8 +33,8 @@ _il() {
     typeset -A opt_args
     _arguments -C -S \
 @GLOBAL@
-        '1:COMMAND:_il_commands' \
-        '*::ARG:->arguments' && return
+        '(-)1:COMMAND:_il_commands' \
+        '(-)*::ARG:->arguments' && return
     [[ $state == arguments ]] || return 1
     case $words[1] in
 @ARGUMENTS@
