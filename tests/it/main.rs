@@ -2,5 +2,6 @@
 
 mod cli;
 mod completion;
+mod man;
 mod plain;
 mod store;
