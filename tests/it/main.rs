@@ -5,3 +5,4 @@ mod completion;
 mod man;
 mod plain;
 mod store;
+mod tidy;

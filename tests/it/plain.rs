@@ -35,6 +35,13 @@ pub fn il() -> Command {
     program(il_path())
 }
 
+/// Lets a program find cargo, its packages and its toolchains, which are in the user's home.
+pub fn cargo_environment(command: &mut Command) {
+    for name in ["HOME", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "CARGO_TARGET_DIR"] {
+        command.envs(std::env::var_os(name).map(|value| (name, value)));
+    }
+}
+
 /// Runs to the end; panics with both outputs unless it succeeded.
 pub fn succeed(command: &mut Command) -> Output {
     let output = run(command);
