@@ -2,6 +2,7 @@
 
 mod cli;
 mod completion;
+mod install;
 mod man;
 mod plain;
 mod store;

@@ -1,0 +1,109 @@
+# The whole interface: each target does what its name says on a fresh machine.
+#
+#   make            the optimised binary, target/release/il
+#   make test       everything that must hold, set-up included
+#   make check      what needs no run: format, lints, man pages, tidiness, other platforms
+#   make static     one file that runs on any Linux of this architecture
+#   make install    PREFIX=/usr/local DESTDIR=
+
+SHELL = /bin/bash
+CARGO = cargo
+PREFIX = /usr/local
+DESTDIR =
+BINDIR = $(PREFIX)/bin
+MANDIR = $(PREFIX)/share/man
+BASHDIR = $(PREFIX)/share/bash-completion/completions
+ZSHDIR = $(PREFIX)/share/zsh/site-functions
+FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
+TARGETDIR = $(or $(CARGO_TARGET_DIR),target)
+IL = $(TARGETDIR)/release/il
+LINKS = intentloop intent
+MUSL = $(shell uname -m)-unknown-linux-musl
+STATIC = $(TARGETDIR)/$(MUSL)/release/il
+STATIC_SIZE_MAX = 1048576
+# Other platforms that must at least compile.
+PLATFORMS = aarch64-unknown-linux-musl x86_64-apple-darwin
+
+all:
+	$(CARGO) build --release --locked
+
+# Installs what the tests drive; says what is missing where it cannot.
+setup:
+	.ci/setup
+
+check: setup
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	mandoc -T lint -W warning man/*.[15]
+	$(CARGO) test --locked --test it -- tidy:: man::
+	for platform in $(PLATFORMS); do \
+		$(CARGO) check --locked --lib --bins --target $$platform || exit; \
+	done
+
+test: setup check static
+	$(CARGO) test --locked --no-fail-fast
+
+# Proves that the binary asks nothing of the machine it lands on, and that it is small.
+static:
+	@if .ci/setup $(MUSL); then \
+		$(MAKE) --no-print-directory static-musl; \
+	else \
+		echo "make static: no $(MUSL) here: linking glibc statically instead"; \
+		$(MAKE) --no-print-directory static-glibc; \
+	fi
+
+static-musl:
+	$(CARGO) build --release --locked --target $(MUSL)
+	$(MAKE) --no-print-directory static-proof STATIC=$(STATIC)
+
+# glibc alone takes most of a mebibyte.
+static-glibc: STATIC_SIZE_MAX = 2097152
+static-glibc: STATIC = $(TARGETDIR)/static-glibc/$(shell uname -m)-unknown-linux-gnu/release/il
+static-glibc:
+	RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --release --locked \
+		--target $(shell uname -m)-unknown-linux-gnu --target-dir $(TARGETDIR)/static-glibc
+	$(MAKE) --no-print-directory static-proof STATIC=$(STATIC) STATIC_SIZE_MAX=$(STATIC_SIZE_MAX)
+
+static-proof:
+	file $(STATIC)
+	! readelf --program-headers $(STATIC) | grep INTERP
+	! readelf --dynamic $(STATIC) | grep NEEDED
+	! ldd $(STATIC) 2>&1 | grep '=>'
+	env -i $(STATIC) --version
+	@size=$$(stat -c %s $(STATIC)); \
+	echo "$(STATIC): $$size bytes stripped, of $(STATIC_SIZE_MAX)"; \
+	test $$size -le $(STATIC_SIZE_MAX)
+
+man:
+	mandoc -T lint -W warning man/*.[15]
+	man -l man/il.1
+
+install: all
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 \
+		$(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(FISHDIR)
+	install -m 755 $(IL) $(DESTDIR)$(BINDIR)/il
+	for link in $(LINKS); do ln -sf il $(DESTDIR)$(BINDIR)/$$link || exit; done
+	for page in man/*.[15]; do \
+		install -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.} || exit; \
+	done
+	for link in $(LINKS); do echo '.so man1/il.1' >$(DESTDIR)$(MANDIR)/man1/$$link.1 || exit; done
+	$(IL) completion bash >$(DESTDIR)$(BASHDIR)/il
+	for link in $(LINKS); do ln -sf il $(DESTDIR)$(BASHDIR)/$$link || exit; done
+	$(IL) completion zsh >$(DESTDIR)$(ZSHDIR)/_il
+	$(IL) completion fish >$(DESTDIR)$(FISHDIR)/il.fish
+	for link in $(LINKS); do ln -sf il.fish $(DESTDIR)$(FISHDIR)/$$link.fish || exit; done
+
+uninstall:
+	for name in il $(LINKS); do \
+		rm -f $(DESTDIR)$(BINDIR)/$$name $(DESTDIR)$(MANDIR)/man1/$$name.1 \
+			$(DESTDIR)$(BASHDIR)/$$name $(DESTDIR)$(FISHDIR)/$$name.fish || exit; \
+	done
+	for page in man/*.[15]; do \
+		rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page#man/} || exit; \
+	done
+	rm -f $(DESTDIR)$(ZSHDIR)/_il
+
+clean:
+	$(CARGO) clean
+
+.PHONY: all setup check test static static-musl static-glibc static-proof man install uninstall clean
