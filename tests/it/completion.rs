@@ -1,9 +1,11 @@
 //! Completion in the real shells: one table of command lines and what each may go on with.
 
 use std::collections::BTreeSet;
-use std::process::Command;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process;
 
-use intentloop::cli::{self, Arity, Hint};
+use intentloop::cli::{self, Arity, Command, Flag, Hint, Operand, Operands, Section};
 use intentloop::cmd::COMMANDS;
 
 use crate::plain::{Scratch, il, program, stdout};
@@ -13,13 +15,15 @@ use crate::plain::{Scratch, il, program, stdout};
 /// line.
 struct Shell {
     name: &'static str,
-    command: fn() -> Command,
+    shell: cli::Shell,
+    command: fn() -> process::Command,
     ask: &'static str,
 }
 
 const SHELLS: &[Shell] = &[
     Shell {
         name: "bash",
+        shell: cli::Shell::Bash,
         command: || {
             let mut bash = program("bash");
             bash.args(["--norc", "-s"]);
@@ -27,7 +31,7 @@ const SHELLS: &[Shell] = &[
         },
         // bash hands a completion function words and breaks at =, as readline does.
         ask: r#"
-source <(il completion bash)
+source $SCRIPT
 ask() {
     local line=$1
     local words=${line//=/ = }
@@ -42,6 +46,7 @@ ask() {
     },
     Shell {
         name: "zsh",
+        shell: cli::Shell::Zsh,
         command: || {
             let mut zsh = program("zsh");
             zsh.args(["-f", "-s"]);
@@ -53,7 +58,7 @@ ask() {
 zmodload zsh/zpty
 zpty -b ask zsh -f -i
 zpty -w ask 'PROMPT= PS2= RPROMPT=; unsetopt zle_bracketed_paste 2>/dev/null; stty -echo'
-zpty -w ask 'autoload -Uz compinit && compinit -u -D && source <(il completion zsh)'
+zpty -w ask 'autoload -Uz compinit && compinit -u -D && source $SCRIPT'
 zpty -w ask 'compadd() {
     [[ ${@[1,(i)(-|--)]} == *-[OAD]\ * ]] && { builtin compadd "$@"; return }
     local -a hits
@@ -84,13 +89,14 @@ ask() {
     },
     Shell {
         name: "fish",
+        shell: cli::Shell::Fish,
         command: || {
             let mut fish = program("fish");
             fish.arg("--no-config");
             fish
         },
         ask: r#"
-il completion fish | source
+source $SCRIPT
 function ask
     echo $argv[1]
     complete -C $argv[1] | string replace -r '\t.*' ''
@@ -102,20 +108,34 @@ end
 
 impl Shell {
     /// The candidates for each line, without the sign that follows an option with a value.
-    fn answers(&self, lines: &[String]) -> Vec<BTreeSet<String>> {
+    fn answers(&self, table: &[Section], lines: &[String]) -> Vec<BTreeSet<String>> {
         let scratch = Scratch::new();
-        std::fs::create_dir(scratch.path().join("folder")).expect("a folder");
-        std::fs::write(scratch.path().join("paper"), "").expect("a file");
-        let script = scratch.path().join("script");
+        let file = |name: &str, text: &str| {
+            fs::write(scratch.path().join(name), text).expect("a file");
+            scratch.path().join(name)
+        };
+        fs::create_dir(scratch.path().join("folder")).expect("a folder");
+        file("paper", "");
+        let il = file("il", LIST);
+        fs::set_permissions(il, fs::Permissions::from_mode(0o755)).expect("a program");
+        let completion = file("completion", &cli::script(self.shell, table));
         let asked: String = lines.iter().map(|line| format!("ask '{line}'\n")).collect();
-        std::fs::write(&script, format!("{}{asked}", self.ask)).expect("a script");
+        let asked = file("asked", &format!("{}{asked}", self.ask));
+        let mut command = (self.command)();
+        let path = command.get_envs().find(|(name, _)| *name == "PATH").and_then(|(_, v)| v);
+        let mut dirs = scratch.path().as_os_str().to_owned();
+        dirs.push(":");
+        dirs.push(path.expect("a search path"));
         let output = stdout(
-            (self.command)()
+            command
                 .current_dir(scratch.path())
+                .env("PATH", dirs)
                 .env("HOME", scratch.path())
                 .env("ANSWERS", scratch.path().join("answers"))
-                .stdin(std::fs::File::open(&script).expect("the script")),
+                .env("SCRIPT", completion)
+                .stdin(fs::File::open(asked).expect("the script")),
         );
+        assert!(!scratch.path().join("touched").exists(), "{}: data was expanded", self.name);
         let mut answers = output.split("\n\n");
         lines
             .iter()
@@ -123,7 +143,11 @@ impl Shell {
                 let answer = answers.next().unwrap_or_default().trim_start_matches('\n');
                 let mut said = answer.lines();
                 assert_eq!(said.next(), Some(line.as_str()), "{} says:\n{output}", self.name);
-                said.map(|c| c.trim().trim_end_matches(['=', '/']).to_owned())
+                // fish repeats the option before the value that it offers.
+                let word = line.rsplit(' ').next().unwrap_or_default();
+                let option = word.find('=').map_or("", |at| &word[..=at]);
+                said.map(|c| c.trim().trim_start_matches(option))
+                    .map(|c| c.trim_end_matches(['=', '/']).replace('\\', ""))
                     .filter(|c| !c.is_empty())
                     .collect()
             })
@@ -131,14 +155,116 @@ impl Shell {
     }
 }
 
-fn check(cases: &[(String, Vec<&str>)]) {
+/// Stands in for `il list` of a store with these sessions. What was recorded is data, and must not
+/// be run.
+const LIST: &str = r#"#!/bin/sh
+[ "$1" = list ] || exit 1
+printf 'ID\tSTATUS\tPROJECT\tPROMPT\n'
+printf '019e6c0a-8f2b\trunning\tshop\tx\n'
+printf '019e6c0a-77aa\tfailed\tweb\t$(touch touched)\n'
+printf '01a00000-0000\tfailed\t$(touch touched)\ty\n'
+printf '01a00000-0001\tfailed\tshop\ty\n'
+"#;
+
+/// Asks all shells; a candidate is what the line goes on with.
+fn check(table: &[Section], cases: &[(String, Vec<&str>)]) {
     let lines: Vec<String> = cases.iter().map(|(line, _)| line.clone()).collect();
     for shell in SHELLS {
-        for ((line, expected), got) in cases.iter().zip(shell.answers(&lines)) {
+        for ((line, expected), got) in cases.iter().zip(shell.answers(table, &lines)) {
             let expected: BTreeSet<String> = expected.iter().map(|c| (*c).to_owned()).collect();
             assert_eq!(got, expected, "{}: {line}", shell.name);
         }
     }
+}
+
+#[derive(Debug, Default)]
+struct Words;
+
+/// One of each kind of thing that completes.
+const KINDS: &[Section] = &[Section {
+    title: "Kinds",
+    commands: &[
+        &Command::<Words> {
+            name: "run",
+            summary: "Record a command: 'it', \"as\" [is], $HOME",
+            flags: &[
+                Flag::switch("all", "Take 'all', [even] $HOME: \\ and `more`", |_| ()).short('a'),
+                Flag::value("tag", "TAG", "Tag it", |_, _| Ok(())).short('t').hint(Hint::Tag),
+            ],
+            shared: &[],
+            operands: Operands::Rest(
+                &[
+                    Operand::one("CMD", Hint::Program, "Command"),
+                    Operand::any("ARG", Hint::File, "Its arguments"),
+                ],
+                |_, _| (),
+            ),
+            run: |_, _| Ok(0),
+        },
+        &Command::<Words> {
+            name: "dump",
+            summary: "Print a stream",
+            flags: &[
+                Flag::value("output", "FILE", "Write there", |_, _| Ok(()))
+                    .short('o')
+                    .hint(Hint::File),
+                Flag::value("project", "NAME", "Of this project", |_, _| Ok(()))
+                    .hint(Hint::Project),
+                Flag::value("status", "S", "Of this status", |_, _| Ok(()))
+                    .hint(Hint::Choice(&["failed", "running"])),
+            ],
+            shared: &[],
+            operands: Operands::Each(
+                &[
+                    Operand::one("STREAM", Hint::Stream, "Stream"),
+                    Operand::optional("ID", Hint::Session, "Session"),
+                ],
+                |_, _| Ok(()),
+            ),
+            run: |_, _| Ok(0),
+        },
+        &Command::<Words> {
+            name: "rm",
+            summary: "Remove sessions",
+            flags: &[],
+            shared: &[],
+            operands: Operands::Each(&[Operand::many("ID", Hint::Session, "Sessions")], |_, _| {
+                Ok(())
+            }),
+            run: |_, _| Ok(0),
+        },
+    ],
+}];
+
+#[test]
+fn each_kind_of_thing_completes() {
+    let ids = vec!["019e6c0a-77aa", "019e6c0a-8f2b", "01a00000-0000", "01a00000-0001"];
+    let cases: Vec<(&str, Vec<&str>)> = vec![
+        ("il r", vec!["rm", "run"]),
+        ("il run --", vec!["--all", "--tag", "--home", "--help"]),
+        ("il run --all --t", vec!["--tag"]),
+        ("il run -t x --al", vec!["--all"]),
+        ("il run sh-no-such-thin", vec![]),
+        ("il run --tag x cat pap", vec!["paper"]),
+        ("il run -- cat pap", vec!["paper"]),
+        ("il run cat --al", vec![]),
+        ("il run cat --home fol", vec!["folder"]),
+        ("il dump std", vec!["stderr", "stdin", "stdout"]),
+        ("il dump stdout ", ids.clone()),
+        ("il dump stdout 01a", vec!["01a00000-0000", "01a00000-0001"]),
+        ("il dump -o x stdout 019e6c0a-8", vec!["019e6c0a-8f2b"]),
+        ("il dump -o pap", vec!["paper"]),
+        ("il dump --output=pap", vec!["paper"]),
+        ("il dump --output pap", vec!["paper"]),
+        ("il dump --project w", vec!["web"]),
+        ("il dump --project ", vec!["$(touch touched)", "shop", "web"]),
+        ("il dump --status=r", vec!["running"]),
+        ("il dump --status ", vec!["failed", "running"]),
+        ("il dump --home f", vec!["folder"]),
+        ("il rm ", ids.clone()),
+        ("il rm 019e6c0a-77aa 01a00000-0000 019e", vec!["019e6c0a-77aa", "019e6c0a-8f2b"]),
+    ];
+    check(KINDS, &cases.into_iter().map(|(line, e)| (line.to_owned(), e)).collect::<Vec<_>>());
 }
 
 #[test]
@@ -159,7 +285,7 @@ fn the_shells_offer_what_goes_on_from_there() {
         ("intentloop completion f", vec!["fish"]),
         ("intent completion f", vec!["fish"]),
     ];
-    check(&cases.into_iter().map(|(line, e)| (line.to_owned(), e)).collect::<Vec<_>>());
+    check(COMMANDS, &cases.into_iter().map(|(line, e)| (line.to_owned(), e)).collect::<Vec<_>>());
 }
 
 /// Each command: its options are offered, all of them and no others, and each value with choices
@@ -187,7 +313,7 @@ fn the_shells_offer_the_whole_table() {
         .iter()
         .map(|(line, words)| (line.clone(), words.iter().map(String::as_str).collect()))
         .collect();
-    check(&cases);
+    check(COMMANDS, &cases);
 }
 
 #[test]
@@ -195,7 +321,7 @@ fn each_script_is_one_that_its_shell_can_read() {
     for (shell, flag) in [("bash", "-n"), ("zsh", "-n"), ("fish", "--no-execute")] {
         let scratch = Scratch::new();
         let path = scratch.path().join("script");
-        std::fs::write(&path, stdout(il().args(["completion", shell]))).expect("a script");
+        fs::write(&path, stdout(il().args(["completion", shell]))).expect("a script");
         stdout(program(shell).arg(flag).arg(&path));
     }
 }

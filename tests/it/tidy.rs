@@ -231,6 +231,20 @@ fn the_source_stands_by_itself() {
     }
 }
 
+/// Test data are other programs' words, but they are not read from outside this tree either.
+#[test]
+fn test_data_names_no_place_of_ours() {
+    let mut paths = Vec::new();
+    walk(&root().join("tests"), &mut paths);
+    for path in paths {
+        let bytes = fs::read(&path).expect("test data");
+        for word in [["/wo", "rk/"].concat(), ["../sh", "ared"].concat()] {
+            let found = bytes.windows(word.len()).any(|w| w == word.as_bytes());
+            assert!(!found, "{}: {word}", path.display());
+        }
+    }
+}
+
 #[test]
 fn texts_are_clean() {
     for path in texts() {
