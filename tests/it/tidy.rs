@@ -157,6 +157,12 @@ fn no_file_is_dead() {
         let top = matches!(path.rsplit('/').next(), Some("mod.rs" | "lib.rs" | "main.rs"))
             || manifest.contains(&format!("path = \"{path}\""));
         let home = if top { dir } else { &stem };
+        for path in text.lines().filter_map(|l| l.trim().strip_prefix("#[path = \"")) {
+            let file = format!("{dir}/{}", path.trim_end_matches("\"]"));
+            if alive.insert(file.clone()) {
+                open.push(file);
+            }
+        }
         for line in blanked(&text).lines() {
             let line = line.trim().trim_start_matches("pub(crate) ").trim_start_matches("pub ");
             let Some(name) = line.strip_prefix("mod ").and_then(|l| l.strip_suffix(';')) else {
