@@ -34,6 +34,7 @@ setup:
 check: setup
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --lib
 	mandoc -T lint -W warning man/*.[15]
 	$(CARGO) test --locked --test it -- tidy:: man::
 	for platform in $(PLATFORMS); do \
