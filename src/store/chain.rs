@@ -27,6 +27,29 @@ pub fn take_lease(s: &dyn Storage, pages: u32, tries_max: u32) -> io::Result<Lea
     Err(io::ErrorKind::WouldBlock.into())
 }
 
+/// Makes the file as long as its last lease says. A power cut may have shortened it into a lease
+/// of which earlier pages survive; taken as they are, the pages behind would get a second owner.
+/// The caller holds the gate alone: no lease was taken since the file was shortened.
+pub fn settle_end(s: &dyn Storage) -> io::Result<()> {
+    let size = s.size()?;
+    let end = size.div_ceil(PAGE);
+    let mut at = end.saturating_sub(u64::from(layout::LEASE_PAGES_MAX));
+    let mut pages: Vec<u64> = Vec::new();
+    while let Some(data) = s.next_data(at * PAGE)?.filter(|data| data.start < end * PAGE) {
+        let last = data.end.div_ceil(PAGE).min(end);
+        pages.extend(data.start / PAGE..last);
+        at = last;
+    }
+    // Only the last lease can reach beyond the end, and the last sound header is of it, if any is.
+    for page in pages.into_iter().rev() {
+        if let HeaderAt::Sound(header) = read_header(s, page) {
+            let wanted = header.lease.end().saturating_mul(PAGE);
+            return if wanted > size { s.extend_to(wanted) } else { Ok(()) };
+        }
+    }
+    Ok(())
+}
+
 /// What stands where a page header should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeaderAt {
@@ -137,7 +160,9 @@ impl Hop {
         match self.mine_at(s, self.head) {
             Ok(Some(header)) => Ok(Some(header)),
             Ok(None) if reach == Reach::Near => Ok(None),
-            _ => self.walk(s, self.head.saturating_add(1)),
+            // A power cut may have taken the head and shortened the file: what was appended after
+            // that can stand before it.
+            _ => self.walk(s, layout::FIRST_LEASE),
         }
     }
 

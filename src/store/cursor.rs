@@ -114,6 +114,11 @@ impl Cursor {
         self.pages.saturating_sub(1)
     }
 
+    /// Whether the chain has no page yet.
+    pub fn is_empty(&self) -> bool {
+        self.pages == 0
+    }
+
     /// Seq of the next frame.
     pub fn fseq(&self) -> u16 {
         self.fseq
@@ -330,6 +335,10 @@ impl Cursor {
             if !stands {
                 if s.rules().fresh_page_after_error && page.iter().any(|&byte| byte != 0) {
                     (self.page, self.off) = (no, PAGE_LEN);
+                    // A page whose header can be seen is part of the chain, frames or not.
+                    if let Some(header) = PageHeader::decode(&page, no) {
+                        self.pages = header.seq + 1;
+                    }
                 }
                 return if done > 0 { Ok(done) } else { Err(e) };
             }

@@ -230,6 +230,7 @@ impl Store {
             tape: Some(tape),
             notes,
             status: None,
+            status_written: false,
             keeper,
             names: Vec::new(),
         }))
@@ -268,6 +269,12 @@ impl Store {
             identity.notes_head,
             raw.status.map(|status| status.notes_seq),
         )?;
+        // A power cut took the first page: a reader must be told to look for the pages to come.
+        let lost_head = notes.is_empty() && status.notes_fseq == 0;
+        let status = Status { notes_fseq: status.notes_fseq.max(u16::from(lost_head)), ..status };
+        if lost_head && raw.status.is_some() {
+            catalog::write_status(s, &sup, raw.slot, &status)?;
+        }
         let names = self.stream_names(entry).into_iter().map(|(_, name)| name).collect();
         let keeper = if self.inner.keeper { Keeper::start(storage) } else { Keeper::none() };
         Ok(Writer::new(writer::Parts {
@@ -278,6 +285,7 @@ impl Store {
             tape: None,
             notes,
             status: Some(status),
+            status_written: raw.status.is_some(),
             keeper,
             names,
         }))
@@ -370,6 +378,11 @@ impl Store {
         let (storage, _) = self.state();
         for _ in 0..REOPEN_MAX {
             let handle = storage.reopen().map_err(|e| self.error(what, &e))?;
+            // The first writer after a crash is alone, and settles what the crash may have left.
+            let alone = handle.try_lock(LOCK_GATE, Lock::Exclusive);
+            if alone.map_err(|e| self.error(what, &e))? {
+                chain::settle_end(&*handle).map_err(|e| self.error(what, &e))?;
+            }
             let passed = lock_patiently(&*handle, LOCK_GATE, Lock::Shared);
             if !passed.map_err(|e| self.error(what, &e))? {
                 return Err(self.busy(what));

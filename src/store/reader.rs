@@ -327,7 +327,8 @@ impl Reader {
         if self.is_gone() {
             return Some(Step::Gap(0, Why::Pruned));
         }
-        let short = self.promise.is_some_and(|(_, fseq)| fseq != self.fseq);
+        // Notes may have been added since the promise was made.
+        let short = self.promise.is_some_and(|(_, fseq)| (fseq.wrapping_sub(self.fseq) as i16) > 0);
         if short || (self.broken && self.promise.is_some()) {
             return Some(Step::Gap(0, Why::Damaged));
         }

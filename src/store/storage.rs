@@ -95,8 +95,6 @@ pub struct Rules {
     pub toggle_super: bool,
     pub lock_allocation: bool,
     pub fresh_page_after_error: bool,
-    pub lock_before_identity: bool,
-    pub split_status: bool,
 }
 
 impl Rules {
@@ -110,8 +108,6 @@ impl Rules {
         toggle_super: true,
         lock_allocation: true,
         fresh_page_after_error: true,
-        lock_before_identity: true,
-        split_status: true,
     };
 }
 

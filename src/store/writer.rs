@@ -72,14 +72,18 @@ pub struct Writer {
     /// None when the session is packed or already ended: only notes are appended then.
     tape: Option<Cursor>,
     notes: Cursor,
-    /// The status to write again when notes are added to an ended session.
+    /// The status of an ended session that notes are added to.
     status: Option<Status>,
+    /// That status stands in the catalog.
+    status_written: bool,
     keeper: Keeper,
     names: Vec<String>,
     dropped: u64,
     errno: Option<i32>,
     trouble: [Option<Trouble>; 2],
     sync_failures: u32,
+    /// A sync has failed: what it covered may be forgotten.
+    shaken: bool,
 }
 
 /// A chain that cannot be written for the moment.
@@ -100,6 +104,7 @@ pub(super) struct Parts {
     pub tape: Option<Cursor>,
     pub notes: Cursor,
     pub status: Option<Status>,
+    pub status_written: bool,
     pub keeper: Keeper,
     pub names: Vec<String>,
 }
@@ -114,12 +119,14 @@ impl Writer {
             tape: parts.tape,
             notes: parts.notes,
             status: parts.status,
+            status_written: parts.status_written,
             keeper: parts.keeper,
             names: parts.names,
             dropped: 0,
             errno: None,
             trouble: [None; 2],
             sync_failures: 0,
+            shaken: false,
         }
     }
 
@@ -226,10 +233,15 @@ impl Writer {
     /// the first end and the arguments are not used.
     pub fn end(mut self, exit: Exit, end_us: i64) -> Result<EndReport> {
         let status = match (self.status, &self.tape) {
-            (Some(status), _) => {
-                Status { notes_seq: self.notes.last_seq(), notes_fseq: self.notes.fseq(), ..status }
-            }
-            (None, tape) => Status {
+            // What was said at the first end holds, and a rewriting could be torn: the notes added
+            // are found by the foot that leads to them, unless a sync may have forgotten it.
+            (Some(_), _) if !self.shaken && self.status_written => None,
+            (Some(status), _) => Some(Status {
+                notes_seq: self.notes.last_seq(),
+                notes_fseq: self.notes.fseq(),
+                ..status
+            }),
+            (None, tape) => Some(Status {
                 lost: false,
                 exit,
                 end_us,
@@ -238,9 +250,12 @@ impl Writer {
                 notes_seq: self.notes.last_seq(),
                 tape_fseq: tape.as_ref().map_or(0, Cursor::fseq),
                 notes_fseq: self.notes.fseq(),
-            },
+            }),
         };
-        let written = catalog::write_status(&*self.storage, &self.sup, self.slot, &status);
+        let written = match status {
+            Some(status) => catalog::write_status(&*self.storage, &self.sup, self.slot, &status),
+            None => Ok(()),
+        };
         let durable = self.keeper.finish(&self.storage, END_WAIT);
         let e = match written {
             Ok(()) => {
@@ -334,6 +349,7 @@ impl Writer {
     }
 
     fn note_sync_failure(&mut self, t_us: u64, e: &io::Error) {
+        self.shaken = true;
         // The identity may be among what was lost; a failure here is the next attempt's to find.
         let _ = catalog::write_identity(&*self.storage, &self.sup, self.slot, &self.identity);
         self.notes.abandon_lease();

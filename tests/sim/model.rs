@@ -1,0 +1,266 @@
+//! What the store was told, and what it must therefore still know.
+
+use intentloop::store::storage::Storage;
+use intentloop::store::{Chain, Entry, Item, State, Store, StreamId};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// How the machine came to a stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Processes were killed; the page cache lives.
+    Kill,
+    /// The power went.
+    Power,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Record {
+    pub stream: StreamId,
+    pub len: usize,
+    /// The store said it had it.
+    pub acked: bool,
+    /// A sync came back after that.
+    pub durable: bool,
+    /// A sync failed after that: a power cut may take it for ever.
+    pub forgotten: bool,
+}
+
+/// Something that was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wish {
+    #[default]
+    No,
+    Asked,
+    Granted,
+}
+
+#[derive(Clone, Debug)]
+pub struct Session {
+    pub id: [u8; 16],
+    /// `begin` came back.
+    pub begun: bool,
+    pub durable: bool,
+    pub records: Vec<Record>,
+    pub deleted: Wish,
+    pub pruned: Wish,
+    /// The owner said the end, and heard that it was written.
+    pub ended: bool,
+    /// A writer holds it.
+    pub live: bool,
+    /// It was taken up again after its end, or after its owner's death.
+    pub resumed: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    pub sessions: Vec<Session>,
+    /// Sessions the base image holds.
+    pub known: Vec<[u8; 16]>,
+}
+
+/// The id of session `n`.
+pub fn id_of(n: usize) -> [u8; 16] {
+    let mut id = *b"\x01\x9e\x6c\x0a\x00\x00\x7c\x31\x9d\x43\x0c\x9b\x6a\x1f\x00\x00";
+    id[4..6].copy_from_slice(&(n as u16).to_be_bytes());
+    id[14..].copy_from_slice(&(n as u16 + 1).to_be_bytes());
+    id
+}
+
+/// The content of record `index` of a session: no two are alike, and no two parts of one.
+pub fn content(id: &[u8; 16], index: usize, len: usize) -> Vec<u8> {
+    let mut x = (index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(id[15]) << 7;
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(index as u64 | 1);
+        bytes.extend_from_slice(&(x ^ x >> 29).to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
+}
+
+impl Model {
+    /// A sync came back: all that was handed over before it is durable.
+    pub fn synced(&mut self) {
+        for session in &mut self.sessions {
+            session.durable |= session.begun;
+            for record in &mut session.records {
+                record.durable |= record.acked && !record.forgotten;
+            }
+        }
+    }
+
+    /// A sync failed: what it should have made durable may never be.
+    pub fn forgot(&mut self) {
+        self.sessions.iter_mut().for_each(Session::forgot);
+    }
+
+    /// What is durable for the writer of `session` alone, when syncs of others may have failed.
+    pub fn synced_own(&mut self, session: usize) {
+        let session = &mut self.sessions[session];
+        session.durable |= session.begun;
+        for record in &mut session.records {
+            record.durable |= record.acked && !record.forgotten;
+        }
+    }
+
+    /// Compares a store that came through `stop` with what it was told. The number of records
+    /// read, or what is wrong.
+    pub fn check(&self, storage: Arc<dyn Storage>, stop: Stop) -> Result<u64, String> {
+        let store = Store::on(storage, [0; 16]).map_err(|e| format!("open: {e}"))?;
+        let mut listed: HashMap<[u8; 16], Entry> = HashMap::new();
+        for entry in store.entries().map_err(|e| format!("list: {e}"))? {
+            if listed.insert(entry.id, entry).is_some() {
+                return Err(format!("session {:02x?} is listed twice", entry.id));
+            }
+        }
+        let mut read = 0;
+        for session in &self.sessions {
+            let must = match stop {
+                Stop::Kill => session.begun,
+                Stop::Power => session.durable,
+            };
+            match listed.remove(&session.id) {
+                None if must && session.deleted == Wish::No => {
+                    return Err(format!("session {:02x?} is lost", &session.id[14..]));
+                }
+                None => {}
+                Some(_) if session.deleted == Wish::Granted => {
+                    return Err(format!("session {:02x?} came back", &session.id[14..]));
+                }
+                Some(entry) => read += session.check(&store, &entry, stop)?,
+            }
+        }
+        match listed.keys().find(|id| !self.known.contains(*id)) {
+            Some(id) => Err(format!("session {id:02x?} was never begun")),
+            None => Ok(read),
+        }
+    }
+
+    /// After a power cut what reads back is what is durable, and no more.
+    pub fn settle(&mut self, storage: Arc<dyn Storage>) {
+        let Ok(store) = Store::on(storage, [0; 16]) else { return };
+        let Ok(entries) = store.entries() else { return };
+        let listed: HashMap<[u8; 16], Entry> = entries.map(|e| (e.id, e)).collect();
+        for session in &mut self.sessions {
+            let entry = listed.get(&session.id);
+            session.live = false;
+            session.begun = entry.is_some();
+            session.durable = session.begun;
+            if entry.is_none() {
+                session.deleted = Wish::Granted;
+            }
+            let mut seen = vec![false; session.records.len()];
+            if let Some(entry) = entry {
+                let _ = session.read_chains(&store, entry, &mut seen);
+                if session.pruned != Wish::No {
+                    session.pruned = if entry.tape_pruned { Wish::Granted } else { Wish::Asked };
+                }
+                session.ended &= matches!(entry.state, State::Ended(_));
+            }
+            for (record, seen) in session.records.iter_mut().zip(seen) {
+                (record.acked, record.durable) = (seen, seen);
+            }
+        }
+    }
+}
+
+impl Session {
+    /// A sync failed for its writer.
+    pub fn forgot(&mut self) {
+        for record in &mut self.records {
+            record.forgotten |= record.acked && !record.durable;
+        }
+    }
+
+    fn check(&self, store: &Store, entry: &Entry, stop: Stop) -> Result<u64, String> {
+        let mut seen = vec![false; self.records.len()];
+        let read = self.read_chains(store, entry, &mut seen)?;
+        let tape_may_go = self.pruned != Wish::No && entry.tape_pruned;
+        if self.pruned == Wish::Granted && !entry.tape_pruned {
+            return Err(format!("session {:02x?}: the tape came back", &self.id[14..]));
+        }
+        for (index, (record, seen)) in self.records.iter().zip(&seen).enumerate() {
+            let must = match stop {
+                Stop::Kill => record.acked,
+                Stop::Power => record.durable,
+            };
+            let pruned = tape_may_go && record.stream.chain() == Chain::Tape;
+            if must && !seen && !pruned {
+                return Err(format!(
+                    "session {:02x?} ({:?}): record {index} of {} ({:?}, {} bytes) is lost",
+                    &self.id[14..],
+                    entry.state,
+                    self.records.len(),
+                    record.stream,
+                    record.len
+                ));
+            }
+        }
+        if self.ended && stop == Stop::Kill && !matches!(entry.state, State::Ended(_)) {
+            return Err(format!("session {:02x?}: its end is forgotten", &self.id[14..]));
+        }
+        Ok(read)
+    }
+
+    fn read_chains(&self, store: &Store, entry: &Entry, seen: &mut [bool]) -> Result<u64, String> {
+        let mut read = 0;
+        for chain in [Chain::Tape, Chain::Notes] {
+            read += self.read_chain(store, entry, chain, seen)?;
+        }
+        Ok(read)
+    }
+
+    fn read_chain(
+        &self,
+        store: &Store,
+        entry: &Entry,
+        chain: Chain,
+        seen: &mut [bool],
+    ) -> Result<u64, String> {
+        let mut reader = store.read(entry, chain);
+        let (mut read, mut last) = (0, None);
+        let mut open: Option<(usize, Vec<u8>)> = None;
+        for _ in 0..1_000_000 {
+            match reader.next() {
+                Item::Frame { stream, t_us, bytes, flags } => {
+                    let index = t_us as usize;
+                    let told =
+                        |what: &str| format!("{:02x?} record {index}: {what}", &self.id[14..]);
+                    let record = self.records.get(index).ok_or_else(|| told("never appended"))?;
+                    if record.stream != stream {
+                        return Err(told("in another stream"));
+                    }
+                    match (&mut open, flags & 2 != 0) {
+                        (_, false) => open = Some((index, bytes.to_vec())),
+                        (Some((begun, whole)), true) if *begun == index => {
+                            whole.extend_from_slice(bytes);
+                        }
+                        // The end of a record whose beginning is lost.
+                        (_, true) => open = None,
+                    }
+                    let Some((_, whole)) = &open else { continue };
+                    let wanted = content(&self.id, index, record.len);
+                    if !wanted.starts_with(whole) {
+                        return Err(told("other bytes"));
+                    }
+                    if flags & 1 == 0 {
+                        if whole.len() != wanted.len() {
+                            return Err(told("cut short without a word"));
+                        }
+                        if last.is_some_and(|last| last >= index) {
+                            return Err(told("out of order or twice"));
+                        }
+                        last = Some(index);
+                        seen[index] = true;
+                        read += 1;
+                        open = None;
+                    }
+                }
+                Item::Gap { .. } => open = None,
+                Item::Tail | Item::End => return Ok(read),
+            }
+        }
+        Err("the reader does not come to an end".into())
+    }
+}
