@@ -1,7 +1,7 @@
 //! JSON lines as crashes leave them: what is readable is read, the rest is said with its place.
 
 use super::Value;
-use super::read::{Error, ErrorKind, parse_prefix};
+use super::read::{Error, ErrorKind, line_len, parse_prefix};
 
 /// The longest line that is read; a longer one is reported and passed over.
 pub const LINE_LEN_MAX: usize = 32 << 20;
@@ -44,7 +44,11 @@ impl Feed {
 
     /// Takes the next piece, and hands every record that it completes to `sink`.
     pub fn feed(&mut self, mut bytes: &[u8], sink: &mut dyn FnMut(Record)) {
-        while let Some(end) = bytes.iter().position(|&b| b == b'\n') {
+        loop {
+            let end = line_len(bytes);
+            if end == bytes.len() {
+                break;
+            }
             let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
             if self.pending.is_empty() && self.skipped == 0 {
                 self.line(line, sink);
@@ -125,7 +129,7 @@ impl Iterator for Records<'_> {
 
     fn next(&mut self) -> Option<Record> {
         while self.ready.is_empty() && !self.text.is_empty() {
-            let end = self.text.iter().position(|&b| b == b'\n').unwrap_or(self.text.len());
+            let end = line_len(self.text);
             let ready = &mut self.ready;
             self.feed.line(&self.text[..end], &mut |record| ready.push_back(record));
             self.feed.offset += 1;

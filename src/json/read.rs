@@ -407,26 +407,37 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// How many bytes come before the first quote, backslash or control character. Eight at a time:
-/// the classic "is any byte of this word zero" trick, once for each of the three.
-fn plain_len(bytes: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
-    let mut len = 0;
-    for chunk in bytes.chunks_exact(8) {
-        let Ok(array) = <[u8; 8]>::try_from(chunk) else { break };
-        let word = u64::from_le_bytes(array);
-        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-        let hit = control | zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c));
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// Marks the high bit of every byte of `word` that is below `n`. A borrow can mark bytes above
+/// the first hit, never below it, so the lowest mark is true.
+fn below(word: u64, n: u64) -> u64 {
+    word.wrapping_sub(ONES * n) & !word & HIGH
+}
+
+/// How many bytes come before the first one that `marks` marks in a word of eight and that `is`
+/// accepts alone.
+fn scan(bytes: &[u8], marks: impl Fn(u64) -> u64, is: impl Fn(u8) -> bool) -> usize {
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (i, word) in words.iter().enumerate() {
+        let hit = marks(u64::from_le_bytes(*word));
         if hit != 0 {
-            // A borrow can mark bytes above the first hit, never below it.
-            return len + hit.trailing_zeros() as usize / 8;
+            return 8 * i + hit.trailing_zeros() as usize / 8;
         }
-        len += 8;
     }
-    len + bytes[len..]
-        .iter()
-        .position(|b| matches!(b, b'"' | b'\\' | 0..0x20))
-        .unwrap_or(bytes.len() - len)
+    let done = bytes.len() - rest.len();
+    done + rest.iter().position(|b| is(*b)).unwrap_or(rest.len())
+}
+
+/// How many bytes come before the first quote, backslash or control character.
+fn plain_len(bytes: &[u8]) -> usize {
+    let special =
+        |word| below(word, 0x20) | below(word ^ (ONES * 0x22), 1) | below(word ^ (ONES * 0x5c), 1);
+    scan(bytes, special, |b| matches!(b, b'"' | b'\\' | 0..0x20))
+}
+
+/// How many bytes come before the first line feed.
+pub(super) fn line_len(bytes: &[u8]) -> usize {
+    scan(bytes, |word| below(word ^ (ONES * 0x0a), 1), |b| b == b'\n')
 }
