@@ -1,0 +1,187 @@
+//! Turns and counts: a turn is a user's message and all that follows it up to the next one.
+
+use super::{Body, Event, MAIN, MessageForm, StopReason, Usage};
+use crate::time::WallTime;
+
+/// Tokens, in disjoint parts but for `reasoning`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// Input that was not in a cache.
+    pub input: u64,
+    /// Input read from a cache.
+    pub cache_read: u64,
+    /// Input written to a cache.
+    pub cache_write: u64,
+    /// Output, reasoning included.
+    pub output: u64,
+    /// Reasoning, a part of the output.
+    pub reasoning: u64,
+}
+
+impl Tokens {
+    /// Adds what one request took. Sums that do not fit stay at the largest number.
+    pub fn add(&mut self, usage: &Usage) {
+        let plus = |sum: &mut u64, n: u64| *sum = sum.saturating_add(n);
+        plus(&mut self.input, usage.input);
+        plus(&mut self.cache_read, usage.cache_read);
+        plus(&mut self.cache_write, usage.cache_write_5m.saturating_add(usage.cache_write_1h));
+        plus(&mut self.output, usage.output);
+        plus(&mut self.reasoning, usage.reasoning);
+    }
+
+    /// All input, from caches or not.
+    pub fn input_total(&self) -> u64 {
+        self.input.saturating_add(self.cache_read).saturating_add(self.cache_write)
+    }
+}
+
+/// What `il show` counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Turns of the main stream.
+    pub turns: u64,
+    /// Thoughts of all streams, withheld ones included.
+    pub thoughts: u64,
+    /// Tool calls of all streams; a call that another call's program made is not counted again.
+    pub tool_calls: u64,
+    /// Tool results that say the tool failed.
+    pub tool_failures: u64,
+    /// Requests for permission.
+    pub approvals: u64,
+    /// Failed requests to the model.
+    pub api_errors: u64,
+    /// Times the user stopped the agent.
+    pub interrupts: u64,
+    /// Requests to a model that state their tokens.
+    pub requests: u64,
+    /// Tokens of all requests of all streams. What was abandoned was spent all the same.
+    pub tokens: Tokens,
+}
+
+/// One turn, as a span of events.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Turn {
+    /// From 1.
+    pub number: u32,
+    /// The events that belong to it, as indices; the first is its user message.
+    pub events: std::ops::Range<usize>,
+    /// When the user's message was sent.
+    pub started: Option<WallTime>,
+    /// The last time seen in it.
+    pub ended: Option<WallTime>,
+    /// The user went back behind it.
+    pub abandoned: bool,
+    /// Why it ended, where somebody says so.
+    pub stop_reason: Option<StopReason>,
+    /// What it took and did.
+    pub counts: Counts,
+}
+
+/// Gives every event its turn and its step. Events before the first message have none; a step
+/// begins with the first event of a model after something that a model does not write.
+pub fn number(events: &mut [Event]) {
+    let mut turn = 0u32;
+    let mut step = 0u32;
+    let mut answered = true;
+    for at in 0..events.len() {
+        if begins_turn(events, at) {
+            turn = turn.saturating_add(1);
+            step = 0;
+            answered = true;
+        }
+        let main = events[at].stream == MAIN;
+        if main && by_model(&events[at].body) {
+            step = step.saturating_add(u32::from(answered));
+            answered = false;
+        } else if main && matches!(events[at].body, Body::ToolResult(_) | Body::Context(_)) {
+            answered = true;
+        }
+        events[at].turn = (turn > 0).then_some(turn);
+        events[at].step = (turn > 0 && step > 0 && main).then_some(step);
+    }
+}
+
+/// The turns of a list of events in their order.
+pub fn turns(events: &[Event]) -> Vec<Turn> {
+    let starts: Vec<usize> = (0..events.len()).filter(|&at| begins_turn(events, at)).collect();
+    let ends = starts.iter().skip(1).copied().chain([events.len()]);
+    let spans = starts.iter().zip(ends).enumerate();
+    spans.map(|(i, (&start, end))| turn(i, &events[start..end], start..end)).collect()
+}
+
+fn turn(index: usize, events: &[Event], span: std::ops::Range<usize>) -> Turn {
+    let mut counts = Counts::default();
+    let mut stop_reason = None;
+    for event in events {
+        add(&mut counts, event, true);
+        match &event.body {
+            Body::TurnEnd(end) => stop_reason = end.stop_reason.or(stop_reason),
+            Body::Interrupt(_) => stop_reason = Some(StopReason::Cancelled),
+            _ => {}
+        }
+    }
+    Turn {
+        number: u32::try_from(index + 1).unwrap_or(u32::MAX),
+        events: span,
+        started: events[0].time,
+        ended: events.iter().filter_map(|e| e.time).max_by_key(|t| t.unix_us),
+        abandoned: events[0].abandoned,
+        stop_reason,
+        counts,
+    }
+}
+
+/// The counts of a whole session. What was abandoned counts only as tokens.
+pub fn count(events: &[Event]) -> Counts {
+    let mut counts = Counts::default();
+    for (at, event) in events.iter().enumerate() {
+        counts.turns += u64::from(!event.abandoned && begins_turn(events, at));
+        add(&mut counts, event, !event.abandoned);
+    }
+    counts
+}
+
+fn add(counts: &mut Counts, event: &Event, live: bool) {
+    if let Body::Usage(usage) = &event.body {
+        counts.requests += 1;
+        counts.tokens.add(usage);
+    }
+    if !live {
+        return;
+    }
+    match &event.body {
+        Body::Thought(_) => counts.thoughts += 1,
+        Body::ToolCall(call) => counts.tool_calls += u64::from(call.within.is_none()),
+        Body::ToolResult(result) => counts.tool_failures += u64::from(result.ok == Some(false)),
+        Body::Approval(_) => counts.approvals += 1,
+        Body::ApiError(_) => counts.api_errors += 1,
+        Body::Interrupt(_) => counts.interrupts += 1,
+        _ => {}
+    }
+}
+
+/// Whether a turn begins at this event: with any message of the user on the main stream, but with
+/// a slash command only where the agent answers it (`/exit` is nothing to count, a command that
+/// expands to a prompt is).
+fn begins_turn(events: &[Event], at: usize) -> bool {
+    let main_message = |e: &Event| match &e.body {
+        Body::UserMessage(message) if e.stream == MAIN => Some(message.form),
+        _ => None,
+    };
+    match main_message(&events[at]) {
+        None => false,
+        Some(Some(MessageForm::Slash)) => events[at + 1..]
+            .iter()
+            .take_while(|e| main_message(e).is_none())
+            .any(|e| e.stream == MAIN && by_model(&e.body)),
+        Some(_) => true,
+    }
+}
+
+/// What only a model's answer, or its failure, can be.
+fn by_model(body: &Body) -> bool {
+    matches!(
+        body,
+        Body::AssistantMessage(_) | Body::Thought(_) | Body::ToolCall(_) | Body::ApiError(_)
+    )
+}
