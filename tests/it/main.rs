@@ -7,3 +7,4 @@ mod man;
 mod plain;
 mod store;
 mod tidy;
+mod agent;
