@@ -30,7 +30,7 @@ const NOISE: &[&str] = &[
 const REFUSED: &str = "The user doesn't want to proceed with this tool use";
 const INTERRUPTED: &str = "[Request interrupted by user";
 
-fn read(files: &[File<'_>]) -> Transcript {
+fn read(files: &[File<'_>], _offset_s: i32) -> Transcript {
     let mut reader = Reader { out: Builder::new(AGENT.name), seen: HashSet::new(), mode: None };
     let metas = metas(files);
     for (index, file) in files.iter().enumerate() {

@@ -9,7 +9,7 @@ use crate::json::{Value, parse_lossy};
 
 pub(super) const AGENT: Agent = Agent { name: "cline", read };
 
-fn read(files: &[File<'_>]) -> Transcript {
+fn read(files: &[File<'_>], _offset_s: i32) -> Transcript {
     let mut out = Builder::new(AGENT.name);
     // The session's own file first: what it says stands before the messages.
     let (messages, session): (Vec<_>, Vec<_>) = files

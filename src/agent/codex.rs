@@ -56,7 +56,7 @@ const INJECTED: &[&str] = &[
     "<INSTRUCTIONS>",
 ];
 
-fn read(files: &[File<'_>]) -> Transcript {
+fn read(files: &[File<'_>], _offset_s: i32) -> Transcript {
     let mut heads: Vec<Head> =
         files.iter().enumerate().filter_map(|(i, f)| Head::read(i, f)).collect();
     heads.sort_by(|a, b| a.started.cmp(&b.started).then(a.file.cmp(&b.file)));

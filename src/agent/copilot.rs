@@ -36,7 +36,7 @@ const NOISE: &[&str] = &[
     "session.context_changed",
 ];
 
-fn read(files: &[File<'_>]) -> Transcript {
+fn read(files: &[File<'_>], _offset_s: i32) -> Transcript {
     let mut out = Builder::new(AGENT.name);
     for (index, file) in files.iter().enumerate() {
         if file.path.ends_with(".jsonl") {

@@ -8,7 +8,7 @@ use crate::json::{Value, records};
 
 pub(super) const AGENT: Agent = Agent { name: "cursor", read };
 
-fn read(files: &[File<'_>]) -> Transcript {
+fn read(files: &[File<'_>], _offset_s: i32) -> Transcript {
     let mut out = Builder::new(AGENT.name);
     for (index, file) in files.iter().enumerate().filter(|(_, f)| f.path.ends_with(".jsonl")) {
         let name = file.path.rsplit('/').next().unwrap_or_default().trim_end_matches(".jsonl");

@@ -18,7 +18,7 @@ pub(super) const AGENT: Agent = Agent { name: "gemini", read };
 /// The program's own words before the first prompt.
 const CONTEXT: &str = "<session_context>";
 
-fn read(files: &[File<'_>]) -> Transcript {
+fn read(files: &[File<'_>], _offset_s: i32) -> Transcript {
     let mut out = Builder::new(AGENT.name);
     let mut seen = HashSet::new();
     for (index, file) in files.iter().enumerate() {

@@ -33,7 +33,7 @@ const NOISE: &[&str] = &[
     "file_history.checkpoint",
 ];
 
-fn read(files: &[File<'_>]) -> Transcript {
+fn read(files: &[File<'_>], _offset_s: i32) -> Transcript {
     let mut reader =
         Reader { out: Builder::new(AGENT.name), asked: HashMap::new(), scope: None, mode: None };
     for (index, file) in files.iter().enumerate() {

@@ -3,6 +3,7 @@
 //! [`AGENTS`] is the only list. What agents have in common ([`Agent`]'s words: program names,
 //! places, flags, hints) is data; what differs is the reading of a transcript.
 
+mod aider;
 mod claude;
 mod cline;
 mod codex;
@@ -21,9 +22,10 @@ pub use transcript::{Counted, File, NOTES_MAX, Native, Note, NoteKind, Statement
 pub struct Agent {
     /// Its name in events, filters and lists.
     pub name: &'static str,
-    /// Reads its transcript: all files of one session, in any order. Never fails; what cannot be
-    /// read becomes a note.
-    pub read: fn(&[File<'_>]) -> Transcript,
+    /// Reads its transcript: all files of one session, in any order, and the seconds east of UTC
+    /// of local times that stand in them without an offset. Never fails; what cannot be read
+    /// becomes a note.
+    pub read: fn(&[File<'_>], i32) -> Transcript,
 }
 
 /// All agents whose transcripts il reads.
@@ -35,6 +37,7 @@ pub const AGENTS: &[Agent] = &[
     qwen::AGENT,
     kimi::AGENT,
     cline::AGENT,
+    aider::AGENT,
     cursor::AGENT,
 ];
 
