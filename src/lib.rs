@@ -17,6 +17,7 @@
 //! | `term` | bytes to screens and settled text | does I/O, fails |
 //! | `session` | id, meta, status: the nouns of a recorded session | does I/O |
 //! | `event` | events and turns, `il.event/1` | does I/O |
+//! | `sqlite` | other programs' databases, read from bytes | does I/O, writes |
 //! | `json` | values, reader, writer | does I/O |
 //! | `sys` | the only `unsafe`: errno, poll, pty, tty, process, signal, mmap, locks | decides anything |
 //! | `error`, `time`, `hash` | leaves | import anything |
@@ -32,6 +33,7 @@ pub mod time;
 pub mod sys;
 
 pub mod json;
+pub mod sqlite;
 pub mod event;
 pub mod session;
 pub mod term;
