@@ -6,7 +6,7 @@
 //! spaces, which is what tells them from a quotation or a heading in an answer.
 
 use super::transcript::Builder;
-use super::{Agent, File, Transcript};
+use super::{Agent, File, Scope, Transcript};
 use crate::event::*;
 use crate::time::WallTime;
 use std::collections::VecDeque;
@@ -17,7 +17,8 @@ const RUN: &str = "# aider chat started at ";
 const THINKING: &str = "<thinking-content-";
 const THOUGHT: &str = "</thinking-content-";
 
-fn read(files: &[File<'_>], offset_s: i32) -> Transcript {
+fn read(files: &[File<'_>], scope: &Scope<'_>) -> Transcript {
+    let offset_s = scope.offset_s;
     let input = files.iter().find(|f| f.path.ends_with("input.history"));
     let typed = input.map(|f| typed(f.bytes, offset_s)).unwrap_or_default();
     let mut reader = Reader {
@@ -301,7 +302,10 @@ mod tests {
     use super::*;
 
     fn check(chat: &str, expected: &[&str]) {
-        let transcript = read(&[File { path: "x.md", bytes: chat.as_bytes() }], 3600);
+        let transcript = read(
+            &[File { path: "x.md", bytes: chat.as_bytes() }],
+            &Scope { offset_s: 3600, ..Default::default() },
+        );
         let seen: Vec<String> = transcript
             .events
             .iter()

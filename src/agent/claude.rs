@@ -4,7 +4,7 @@
 //! `uuid` and `parentUuid`, and only the branch that ends in the last line is the conversation.
 
 use super::transcript::{Builder, time_text};
-use super::{Agent, File, NoteKind, Transcript, tool};
+use super::{Agent, File, NoteKind, Scope, Transcript, tool};
 use crate::event::*;
 use crate::json::{Value, parse_lossy, records};
 use std::collections::{HashMap, HashSet};
@@ -30,7 +30,7 @@ const NOISE: &[&str] = &[
 const REFUSED: &str = "The user doesn't want to proceed with this tool use";
 const INTERRUPTED: &str = "[Request interrupted by user";
 
-fn read(files: &[File<'_>], _offset_s: i32) -> Transcript {
+fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
     let mut reader = Reader { out: Builder::new(AGENT.name), seen: HashSet::new(), mode: None };
     let metas = metas(files);
     for (index, file) in files.iter().enumerate() {

@@ -3,13 +3,13 @@
 
 use super::claude::plain_text;
 use super::transcript::{Builder, time_ms, time_text};
-use super::{Agent, File, NoteKind, Transcript, tool};
+use super::{Agent, File, NoteKind, Scope, Transcript, tool};
 use crate::event::*;
 use crate::json::{Value, parse_lossy};
 
 pub(super) const AGENT: Agent = Agent { name: "cline", read };
 
-fn read(files: &[File<'_>], _offset_s: i32) -> Transcript {
+fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
     let mut out = Builder::new(AGENT.name);
     // The session's own file first: what it says stands before the messages.
     let (messages, session): (Vec<_>, Vec<_>) = files

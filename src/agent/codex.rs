@@ -7,7 +7,7 @@
 
 use super::claude::plain_text;
 use super::transcript::{Builder, time_text};
-use super::{Agent, File, Transcript, tool};
+use super::{Agent, File, Scope, Transcript, tool};
 use crate::event::*;
 use crate::json::{Value, parse_lossy, records};
 use std::collections::HashMap;
@@ -56,7 +56,7 @@ const INJECTED: &[&str] = &[
     "<INSTRUCTIONS>",
 ];
 
-fn read(files: &[File<'_>], _offset_s: i32) -> Transcript {
+fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
     let mut heads: Vec<Head> =
         files.iter().enumerate().filter_map(|(i, f)| Head::read(i, f)).collect();
     heads.sort_by(|a, b| a.started.cmp(&b.started).then(a.file.cmp(&b.file)));

@@ -2,7 +2,7 @@
 //! subagents in the same file under their `agentId`.
 
 use super::transcript::{Builder, time_text};
-use super::{Agent, File, Transcript, tool};
+use super::{Agent, File, Scope, Transcript, tool};
 use crate::event::*;
 use crate::json::{Value, records};
 
@@ -36,7 +36,7 @@ const NOISE: &[&str] = &[
     "session.context_changed",
 ];
 
-fn read(files: &[File<'_>], _offset_s: i32) -> Transcript {
+fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
     let mut out = Builder::new(AGENT.name);
     for (index, file) in files.iter().enumerate() {
         if file.path.ends_with(".jsonl") {

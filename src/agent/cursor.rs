@@ -2,13 +2,13 @@
 //! content only, without times, ids, results or tokens. Known from what others published.
 
 use super::transcript::Builder;
-use super::{Agent, File, Transcript, tool};
+use super::{Agent, File, Scope, Transcript, tool};
 use crate::event::*;
 use crate::json::{Value, records};
 
 pub(super) const AGENT: Agent = Agent { name: "cursor", read };
 
-fn read(files: &[File<'_>], _offset_s: i32) -> Transcript {
+fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
     let mut out = Builder::new(AGENT.name);
     for (index, file) in files.iter().enumerate().filter(|(_, f)| f.path.ends_with(".jsonl")) {
         let name = file.path.rsplit('/').next().unwrap_or_default().trim_end_matches(".jsonl");

@@ -8,7 +8,7 @@
 
 use super::claude::plain_text;
 use super::transcript::{Builder, time_text};
-use super::{Agent, File, NoteKind, Transcript, tool};
+use super::{Agent, File, NoteKind, Scope, Transcript, tool};
 use crate::event::*;
 use crate::json::{Value, parse_lossy, records};
 use std::collections::{HashMap, HashSet};
@@ -18,7 +18,7 @@ pub(super) const AGENT: Agent = Agent { name: "gemini", read };
 /// The program's own words before the first prompt.
 const CONTEXT: &str = "<session_context>";
 
-fn read(files: &[File<'_>], _offset_s: i32) -> Transcript {
+fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
     let mut out = Builder::new(AGENT.name);
     let mut seen = HashSet::new();
     for (index, file) in files.iter().enumerate() {

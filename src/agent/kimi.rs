@@ -5,7 +5,7 @@
 
 use super::claude::plain_text;
 use super::transcript::{Builder, time_ms};
-use super::{Agent, File, NoteKind, Transcript, tool};
+use super::{Agent, File, NoteKind, Scope, Transcript, tool};
 use crate::event::*;
 use crate::json::{Value, parse_lossy, records};
 use std::collections::HashMap;
@@ -33,7 +33,7 @@ const NOISE: &[&str] = &[
     "file_history.checkpoint",
 ];
 
-fn read(files: &[File<'_>], _offset_s: i32) -> Transcript {
+fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
     let mut reader =
         Reader { out: Builder::new(AGENT.name), asked: HashMap::new(), scope: None, mode: None };
     for (index, file) in files.iter().enumerate() {

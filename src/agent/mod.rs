@@ -11,21 +11,23 @@ mod copilot;
 mod cursor;
 mod gemini;
 mod kimi;
+mod opencode;
 mod qwen;
 pub mod tool;
 mod transcript;
 
-pub use transcript::{Counted, File, NOTES_MAX, Native, Note, NoteKind, Statement, Transcript};
+pub use transcript::{
+    Counted, File, NOTES_MAX, Native, Note, NoteKind, Scope, Statement, Transcript,
+};
 
 /// One agent.
 #[derive(Debug)]
 pub struct Agent {
     /// Its name in events, filters and lists.
     pub name: &'static str,
-    /// Reads its transcript: all files of one session, in any order, and the seconds east of UTC
-    /// of local times that stand in them without an offset. Never fails; what cannot be read
-    /// becomes a note.
-    pub read: fn(&[File<'_>], i32) -> Transcript,
+    /// Reads its transcript: all files of one session, in any order. Never fails; what cannot be
+    /// read becomes a note.
+    pub read: fn(&[File<'_>], &Scope<'_>) -> Transcript,
 }
 
 /// All agents whose transcripts il reads.
@@ -33,6 +35,7 @@ pub const AGENTS: &[Agent] = &[
     claude::AGENT,
     codex::AGENT,
     gemini::AGENT,
+    opencode::AGENT,
     copilot::AGENT,
     qwen::AGENT,
     kimi::AGENT,

@@ -2,13 +2,13 @@
 
 use super::claude::plain_text;
 use super::transcript::{Builder, time_text};
-use super::{Agent, File, Transcript, tool};
+use super::{Agent, File, Scope, Transcript, tool};
 use crate::event::*;
 use crate::json::{Value, records};
 
 pub(super) const AGENT: Agent = Agent { name: "qwen", read };
 
-fn read(files: &[File<'_>], _offset_s: i32) -> Transcript {
+fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
     let mut out = Builder::new(AGENT.name);
     for (index, file) in files.iter().enumerate().filter(|(_, f)| f.path.ends_with(".jsonl")) {
         for record in records(file.bytes) {

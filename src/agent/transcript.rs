@@ -18,6 +18,15 @@ pub struct File<'a> {
     pub bytes: &'a [u8],
 }
 
+/// What the caller knows and the files do not say.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Scope<'a> {
+    /// The session wanted of a store that holds several; the newest, where there is none.
+    pub session: Option<&'a str>,
+    /// Seconds east of UTC of local times that stand in the files without an offset.
+    pub offset_s: i32,
+}
+
 /// What an agent says of its session as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Native {

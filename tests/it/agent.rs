@@ -1,7 +1,7 @@
 //! Real transcripts, left by real agents, against what each is known to hold: `tests/agent/<agent>/`
 //! has the files, `golden/` the expectations, which were not made by il.
 
-use intentloop::agent::{self, File, Transcript};
+use intentloop::agent::{self, File, Scope, Transcript};
 use intentloop::event::{Body, ContextOp, Counts, Decision, Event, MAIN, MessageForm, Tokens};
 use intentloop::event::{count, turns};
 use serde_json::{Value, json};
@@ -57,6 +57,12 @@ const CASES: &[(&str, &str, &[&str])] = &[
     ("cline", "tui", &["1795218087880_2hoih"]),
     ("aider", "message", &["message-diff.chat.history.md"]),
     ("aider", "tui", &["chat.history.md", "input.history"]),
+    ("opencode", "run", &["opencode.db"]),
+    ("opencode", "tui", &["opencode.db"]),
+    ("opencode", "tui", &["export.json"]),
+    ("opencode", "tui-extras", &["opencode.db"]),
+    ("opencode", "fork", &["opencode.db"]),
+    ("opencode", "undo", &["opencode.db"]),
 ];
 
 fn root(agent: &str) -> PathBuf {
@@ -88,9 +94,9 @@ fn collect(root: &Path, name: &Path, files: &mut Vec<(String, Vec<u8>)>) {
     }
 }
 
-fn read(agent: &str, files: &[(String, Vec<u8>)]) -> Transcript {
+fn read(agent: &str, files: &[(String, Vec<u8>)], session: Option<&str>) -> Transcript {
     let files: Vec<File<'_>> = files.iter().map(|(path, bytes)| File { path, bytes }).collect();
-    (agent::by_name(agent).expect(agent).read)(&files, 0)
+    (agent::by_name(agent).expect(agent).read)(&files, &Scope { session, offset_s: 0 })
 }
 
 fn golden(agent: &str, name: &str) -> Value {
@@ -243,6 +249,13 @@ fn golden_tokens(agent: &str, usage: &Value) -> Tokens {
             output: n("outputTokens"),
             reasoning: 0,
         },
+        "opencode" => Tokens {
+            input: n("input"),
+            cache_read: n("cache_read"),
+            cache_write: n("cache_write"),
+            output: n("output") + n("reasoning"),
+            reasoning: n("reasoning"),
+        },
         "aider" => {
             let mut tokens = Tokens::default();
             for line in usage.as_array().expect("lines of tokens") {
@@ -272,7 +285,7 @@ fn live_counts(events: &[Event]) -> Counts {
 fn real_transcripts_read_as_known() {
     for (agent, name, files) in CASES {
         let golden = golden(agent, name);
-        let transcript = read(agent, &load(agent, files));
+        let transcript = read(agent, &load(agent, files), golden["session"].as_str());
         let context = format!("{agent}/{name}");
         let (ours, theirs) = (spoken(agent, &transcript.events), expected(&golden));
         for (at, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
