@@ -46,6 +46,35 @@ fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
     reader.out.finish()
 }
 
+/// Reads what the agent writes to its stdout: the same records without a tree, and at the end of
+/// each turn a `result` whose usage is the sum that counts, since the records were written while
+/// their answers still streamed.
+pub(super) fn read_stdout(stdout: &[u8], agent: &'static str) -> Transcript {
+    let out = Builder::of_stdout(agent);
+    let mut reader = Reader { out, seen: HashSet::new(), mode: None };
+    let mut results = 0;
+    for record in records(stdout) {
+        let (offset, len) = (record.offset, record.len);
+        let Ok(value @ Value::Object(_)) = record.value else { continue };
+        reader.out.at(0, offset, len);
+        reader.out.stream = value.str_at("parent_tool_use_id").unwrap_or(MAIN).to_owned();
+        match value.str_at("type").unwrap_or_default() {
+            "system" if value.str_at("subtype") == Some("init") => reader.init(&value),
+            kind @ ("assistant" | "user") => {
+                reader.out.time = time_text(value.get("timestamp"));
+                reader.out.id = value.str_at("uuid").map(str::to_owned);
+                reader.message(kind, &value);
+            }
+            "result" => {
+                results += 1;
+                reader.result(&value, results);
+            }
+            _ => {}
+        }
+    }
+    reader.out.finish()
+}
+
 /// The id of the subagent a file is of.
 fn subagent(path: &str) -> Option<&str> {
     let name = path.rsplit('/').next()?.strip_prefix("agent-")?;
@@ -143,6 +172,54 @@ impl Reader {
             _ => self.out.unknown(kind),
         }
         self.out.stream = outer;
+    }
+
+    /// The first record of a stream tells of the session.
+    fn init(&mut self, value: &Value) {
+        let text = |name| value.str_at(name).map(str::to_owned);
+        if self.out.native.session.is_some() {
+            return;
+        }
+        self.out.native.session = text("session_id");
+        self.out.native.cwd = text("cwd");
+        self.out.native.version = text("claude_code_version").or_else(|| text("qwen_code_version"));
+        let agent_version = self.out.native.version.clone();
+        self.out.push(SessionStart {
+            cwd: text("cwd"),
+            agent_version,
+            agent_session: text("session_id"),
+            model: text("model"),
+            ..Default::default()
+        });
+    }
+
+    /// The end of a turn in a stream.
+    fn result(&mut self, value: &Value, number: u32) {
+        let model = self.out.native.model.clone().unwrap_or_default();
+        if let Some(usage) = value.get("usage") {
+            self.out.usage_summed_up();
+            let total = usage.u64_at("total_tokens");
+            let mut usage = usage_of(usage, &format!("result {number}"), &model);
+            // Qwen speaks this format, and its input holds what it read from the cache.
+            if total.is_some_and(|total| Some(total) == usage.input.checked_add(usage.output)) {
+                usage.input = usage.input.saturating_sub(usage.cache_read);
+            }
+            let cost = value.get("total_cost_usd").and_then(Value::as_f64);
+            let cost_microusd = cost.map(|usd| (usd * 1e6).round() as u64);
+            let priced = cost_microusd.map(|_| Priced::Native);
+            let basis = Some(Basis::Cumulative);
+            let usage = Usage { cost_microusd, priced, basis, ..usage };
+            self.out.usage(&format!("result {number}"), usage);
+        }
+        let failed = value.get("is_error").and_then(Value::as_bool) == Some(true);
+        let stop_reason = match value.str_at("subtype") {
+            Some("success") if !failed => Some(StopReason::EndTurn),
+            Some("error_max_turns") => Some(StopReason::MaxTurnRequests),
+            _ => failed.then_some(StopReason::Error),
+        };
+        let duration_ms = value.u64_at("duration_ms");
+        let agent_ms = value.u64_at("duration_api_ms");
+        self.out.push(TurnEnd { stop_reason, duration_ms, agent_ms, ..Default::default() });
     }
 
     /// The first record of the conversation also tells of the session.

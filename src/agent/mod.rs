@@ -13,6 +13,7 @@ mod gemini;
 mod kimi;
 mod opencode;
 mod qwen;
+pub mod stream;
 pub mod tool;
 mod transcript;
 

@@ -129,6 +129,8 @@ pub(crate) struct Builder {
     ledger: Vec<Statement>,
     /// Of each usage key, its row in the ledger and its event.
     counted: HashMap<String, (usize, usize)>,
+    /// Events that turned out to repeat others.
+    dropped: Vec<usize>,
 }
 
 impl Builder {
@@ -148,6 +150,7 @@ impl Builder {
             notes: Vec::new(),
             ledger: Vec::new(),
             counted: HashMap::new(),
+            dropped: Vec::new(),
         }
     }
 
@@ -254,6 +257,26 @@ impl Builder {
         self.ledger.push(Statement { key, evidence, usage, counted: Counted::Repeated });
     }
 
+    /// A sum follows that states again all that has been counted since the last sum.
+    pub(crate) fn usage_summed_up(&mut self) {
+        let summed: Vec<(usize, usize)> = self.counted.drain().map(|(_, places)| places).collect();
+        for (row, at) in summed {
+            let statement = &mut self.ledger[row];
+            if statement.usage.basis == Some(event::Basis::PerRequest) {
+                statement.counted = Counted::Repeated;
+                self.dropped.push(at);
+            }
+        }
+    }
+
+    /// The last event goes on to the end of the bytes at hand.
+    pub(crate) fn stretch(&mut self) {
+        let end = self.place.0 + self.place.1;
+        if let Some(evidence) = self.events.last_mut().and_then(|e| e.evidence.as_mut()) {
+            evidence.len = end.saturating_sub(evidence.offset);
+        }
+    }
+
     /// Keeps the model of an answer, and says so where it is another one than before.
     pub(crate) fn model(&mut self, model: &str) {
         match &self.native.model {
@@ -281,6 +304,7 @@ impl Builder {
         let mut order: Vec<usize> = (0..keys.len()).collect();
         order.sort_by_key(|&i| keys[i]);
         let mut slots: Vec<Option<Event>> = self.events.drain(..).map(Some).collect();
+        self.dropped.iter().for_each(|&i| slots[i] = None);
         let mut events: Vec<Event> = order.iter().filter_map(|&i| slots[i].take()).collect();
         for (seq, event) in events.iter_mut().enumerate() {
             event.seq = seq as u64;

@@ -324,3 +324,341 @@ fn real_transcripts_read_as_known() {
         assert_eq!(transcript.notes, [], "{context}");
     }
 }
+
+/// agent, stream, golden. A stream has no prompt where it was on the command line, and other ids.
+const STREAMS: &[(&str, &str, &str)] = &[
+    ("claude", "stream-json.jsonl", "print"),
+    ("codex", "exec-json-gpt5.5.jsonl", "exec-resumed"),
+    ("gemini", "stream-json.jsonl", "print"),
+    ("qwen", "stream-json.jsonl", "print"),
+    ("kimi", "stream-json.jsonl", "print"),
+    ("copilot", "stream-json.jsonl", "print"),
+];
+
+/// Kind and first words: all that a stream and a transcript of the same run share.
+fn outline(agent: &str, lines: &[String]) -> Vec<String> {
+    // Kimi's and Gemini's streams leave thoughts out.
+    let kept = |l: &&String| {
+        let thought = l.starts_with("thinking") && matches!(agent, "gemini" | "kimi");
+        !l.starts_with("user") && !thought
+    };
+    let cut = |l: &String| match l.split(' ').next() {
+        Some(kind @ ("tool_call" | "tool_result")) => kind.to_owned(),
+        _ => l.clone(),
+    };
+    lines.iter().filter(kept).map(cut).collect()
+}
+
+#[test]
+fn json_on_stdout_tells_the_same_as_the_transcript() {
+    for (agent, file, name) in STREAMS {
+        let bytes = fs::read(root(agent).join(file)).expect("a stream");
+        let transcript = agent::stream::read(&bytes, Some(agent)).expect("a known format");
+        let golden = golden(agent, name);
+        let mut theirs = outline(agent, &expected(&golden));
+        let ours = outline(agent, &spoken(agent, &transcript.events));
+        // The golden file of Codex goes on after the run that wrote the stream.
+        theirs.truncate(if *agent == "codex" { ours.len() } else { usize::MAX });
+        assert!(ours.len() > 6, "{agent}");
+        assert_eq!(ours, theirs, "{agent}");
+        assert_eq!(transcript.native.session.as_deref(), golden["session"].as_str(), "{agent}");
+        // Kimi and Copilot state no tokens here, and the sum for Codex is of another length.
+        if !matches!(*agent, "codex" | "kimi" | "copilot") {
+            let tokens = golden_tokens(agent, &golden["usage"]);
+            let ours = live_counts(&transcript.events).tokens;
+            assert_eq!(
+                (ours.input, ours.cache_read, ours.output),
+                (tokens.input, tokens.cache_read, tokens.output),
+                "{agent}"
+            );
+        }
+    }
+    assert_eq!(agent::stream::read(b"hello\n{\"a\":1}\n", None), None);
+}
+
+fn transcript(agent: &str, files: &[&str]) -> Transcript {
+    read(agent, &load(agent, files), None)
+}
+
+fn users(transcript: &Transcript, abandoned: bool) -> Vec<&str> {
+    let said = transcript.events.iter().filter(|e| e.abandoned == abandoned && e.stream == MAIN);
+    said.filter_map(|e| match &e.body {
+        Body::UserMessage(m) if m.form != Some(MessageForm::Slash) => Some(m.text.as_str()),
+        _ => None,
+    })
+    .collect()
+}
+
+const CODEX_PARENT: &str = "rollout-2026-11-20T23-19-23-01a1fb41-e9eb-7400-9f61-6b0b76c1eb26.jsonl";
+const CODEX_FORK: &str = "rollout-2026-11-20T23-19-54-01a1fb42-64b9-7da2-8f5a-e15cbc3d1220.jsonl";
+
+#[test]
+fn a_fork_goes_on_from_the_history_of_its_parent() {
+    let golden = golden("codex", "fork");
+    let alone = transcript("codex", &[CODEX_FORK]);
+    assert_eq!(spoken("codex", &alone.events), expected(&golden));
+    // The order in which the files are given does not matter.
+    for files in [[CODEX_PARENT, CODEX_FORK], [CODEX_FORK, CODEX_PARENT]] {
+        let whole = transcript("codex", &files);
+        let count = live_counts(&whole.events);
+        assert_eq!(count.tokens, golden_tokens("codex", &golden["usage"]));
+        assert_eq!(users(&whole, false).len(), 3);
+        assert_eq!(whole.native.session.as_deref(), golden["session"].as_str());
+    }
+}
+
+#[test]
+fn what_the_user_went_back_behind_is_kept_and_flagged() {
+    let one = "Use a sliding window in Redis one";
+    let two = "Use a sliding window in Redis two";
+    let three = "Use a sliding window in Redis three";
+    let codex = [
+        "rollout-2026-11-20T23-49-32-01a1fb5d-849c-79d3-af34-66ad279313e2.jsonl",
+        "rollout-2026-11-20T23-49-42-01a1fb5d-849c-79d3-af34-66ad279313e2_01a1fb5d-abde-75e0-ba13-93eef8c45ffd.jsonl",
+    ];
+    for (transcript, live) in [
+        (transcript("claude", &["3500a6c3-6565-43fe-8b84-0d067c216f55.jsonl"]), [one, three]),
+        (transcript("gemini", &["rewind"]), [one, two]),
+        (transcript("opencode", &["opencode.db"]), [one, three]),
+    ] {
+        assert_eq!(users(&transcript, false), live);
+        assert_eq!(users(&transcript, true), [two]);
+        let all = count(&transcript.events);
+        assert_eq!((all.turns, all.requests), (2, 3));
+        assert!(all.tokens.output > live_counts(&transcript.events).tokens.output);
+    }
+    let codex = transcript("codex", &codex);
+    let edited = "Use a sliding window in Redis EDITED";
+    assert_eq!(users(&codex, false), ["Cause a failing command", edited]);
+    assert_eq!(users(&codex, true), ["Use a sliding window in Redis"]);
+}
+
+#[test]
+fn a_fork_of_claude_repeats_its_past_and_nothing_counts_twice() {
+    let parent = "6e8920b9-45a6-4d0f-bbbc-ea519d889205.jsonl";
+    let fork = "2f0358d6-37b2-49db-9be7-5910700be61f.jsonl";
+    let both = transcript("claude", &[parent, fork]);
+    let counts = count(&both.events);
+    assert_eq!(counts.tokens, golden_tokens("claude", &golden("claude", "fork")["usage"]));
+    assert_eq!(counts.turns, 4);
+}
+
+#[test]
+fn subagents_have_streams_of_their_own() {
+    let session = "7f3781e9-01bb-4faf-956b-b7cb15223a10";
+    let claude = transcript("claude", &[&format!("{session}.jsonl"), session]);
+    let codex = transcript(
+        "codex",
+        &[
+            "rollout-2026-11-20T23-44-17-01a1fb58-b46b-7c83-bac6-f86c3a55893b.jsonl",
+            "rollout-2026-11-20T23-44-17-01a1fb58-b5c0-7c11-a0a1-afefb54fd1bd.jsonl",
+        ],
+    );
+    let copilot = transcript("copilot", &["431c00ff-5562-4416-b26a-38ae7b0db4c6"]);
+    let opencode = read(
+        "opencode",
+        &load("opencode", &["opencode.db"]),
+        Some("ses_e04b640ddffeD4aX8H6UtjsWKc"),
+    );
+    for (transcript, name, said, tokens) in [
+        (&claude, "general-purpose", "SUBAGENT-RESULT: the project has app.py.", 63),
+        (&codex, "Kuhn", "The subagent reported that the project has app.py.", 61),
+        (&copilot, "explore", "SUBAGENT-RESULT: the project has app.py.", 62),
+        (
+            &opencode,
+            "explore_project (@general subagent)",
+            "SUBAGENT-RESULT: the project has app.py.",
+            55,
+        ),
+    ] {
+        let starts: Vec<_> = transcript
+            .events
+            .iter()
+            .filter_map(|e| match &e.body {
+                Body::SubagentStart(start) => Some((e.stream.as_str(), start)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(starts.len(), 1, "{name}");
+        let (stream, start) = starts[0];
+        assert_eq!((start.child.as_str(), start.name.as_deref()), (stream, Some(name)));
+        let child: Vec<Event> =
+            transcript.events.iter().filter(|e| e.stream == stream).cloned().collect();
+        let last = child.iter().rev().find_map(|e| match &e.body {
+            Body::AssistantMessage(m) => Some(m.text.as_str()),
+            _ => None,
+        });
+        assert_eq!(last, Some(said), "{name}");
+        assert_eq!(count(&child).tokens.output, tokens, "{name}");
+        // What a subagent spends counts, what it is told is no turn of the user.
+        assert_eq!(
+            count(&transcript.events).turns,
+            users(transcript, false).len() as u64,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn the_ledger_tells_what_was_counted_and_what_was_not() {
+    use intentloop::agent::Counted;
+    let claude = transcript("claude", &["5759bc33-95de-4a99-ab3b-cc1719412800.jsonl"]);
+    // Three answers in eight records; the last record of each counts.
+    let of = |counted| claude.ledger.iter().filter(|s| s.counted == counted).count();
+    assert_eq!((of(Counted::Yes), of(Counted::Superseded)), (3, 5));
+    let counted: u64 =
+        claude.ledger.iter().filter(|s| s.counted == Counted::Yes).map(|s| s.usage.output).sum();
+    assert_eq!(counted, 352);
+    let codex = transcript("codex", &[CODEX_PARENT]);
+    let repeated = codex.ledger.iter().filter(|s| s.counted == Counted::Repeated).count();
+    assert_eq!((codex.ledger.len() - repeated, repeated), (4, 4));
+}
+
+#[test]
+fn every_event_points_at_its_bytes() {
+    for (agent, name, names) in CASES {
+        let files = load(agent, names);
+        let transcript = read(agent, &files, golden(agent, name)["session"].as_str());
+        assert!(!transcript.events.is_empty());
+        for event in &transcript.events {
+            let evidence = event.evidence.as_ref().expect("evidence");
+            let index: usize = evidence
+                .stream
+                .strip_prefix("native/")
+                .expect("a native stream")
+                .parse()
+                .expect("an index");
+            let bytes = &files[index].1;
+            let span =
+                bytes.get(evidence.offset as usize..(evidence.offset + evidence.len) as usize);
+            let span = String::from_utf8_lossy(span.expect("a span inside the file"));
+            // The first word of what is said stands in the bytes, whatever the escaping.
+            if let Body::AssistantMessage(message) = &event.body {
+                let word =
+                    message.text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+                assert!(span.contains(word), "{agent}/{name}: {word}");
+            }
+        }
+    }
+}
+
+#[test]
+fn events_go_out_and_come_back_as_lines() {
+    for (agent, name, files) in CASES {
+        let transcript = read(agent, &load(agent, files), golden(agent, name)["session"].as_str());
+        for event in &transcript.events {
+            let mut line = String::new();
+            event.write_line(&mut line);
+            let back = Event::parse_line(line.trim_end().as_bytes()).expect(&line);
+            let mut again = String::new();
+            back.write_line(&mut again);
+            assert_eq!(line, again, "{agent}/{name}");
+        }
+    }
+}
+
+#[test]
+fn the_old_directory_of_opencode_is_read() {
+    let transcript = transcript("opencode", &["storage"]);
+    // `opencode run` stores its prompt with quotes around it.
+    assert_eq!(users(&transcript, false), ["\"Add rate limiting to the API endpoint\"\n"]);
+    assert_eq!(transcript.native.session.as_deref(), Some("ses_e04a4170cffeYkav4Xk17iws8s"));
+    assert_eq!(transcript.native.version.as_deref(), Some("1.0.185"));
+}
+
+#[test]
+fn cursors_public_format_is_read() {
+    let lines = concat!(
+        r#"{"role":"user","message":{"content":[{"type":"text","text":"<user_query>\nfix it\n</user_query>"}]}}"#,
+        "\n",
+        r#"{"role":"assistant","message":{"content":[{"type":"text","text":"Looking."},{"type":"tool_use","name":"Shell","input":{"command":"ls"}}]}}"#,
+        "\n",
+    );
+    let path = "/home/me/.cursor/projects/x/agent-transcripts/5f0c/5f0c.jsonl".to_owned();
+    let transcript = read("cursor", &[(path, lines.into())], None);
+    let seen = spoken("cursor", &transcript.events);
+    assert_eq!(seen, ["user fix it", "assistant Looking.", r#"tool_call  Shell {"command":"ls"}"#]);
+    assert_eq!(transcript.native.session.as_deref(), Some("5f0c"));
+}
+
+/// Reads a broken version of a case and checks what holds for any bytes.
+fn check_broken(agent: &str, files: &[(String, Vec<u8>)], session: Option<&str>) -> Transcript {
+    let transcript = read(agent, files, session);
+    for event in &transcript.events {
+        let evidence = event.evidence.as_ref().expect("evidence");
+        let index: usize = evidence.stream["native/".len()..].parse().expect("an index");
+        assert!(evidence.offset + evidence.len <= files[index].1.len() as u64);
+    }
+    transcript
+}
+
+#[test]
+fn transcripts_cut_anywhere_are_read_as_far_as_they_go() {
+    for (agent, name, names) in CASES {
+        let golden = golden(agent, name);
+        let session = golden["session"].as_str();
+        let files = load(agent, names);
+        let whole = read(agent, &files, session).events.len();
+        let largest = (0..files.len()).max_by_key(|&i| files[i].1.len()).expect("a file");
+        let lines: Vec<usize> = files[largest]
+            .1
+            .iter()
+            .enumerate()
+            .filter(|(_, b)| **b == b'\n')
+            .map(|(i, _)| i + 1)
+            .collect();
+        let log = files[largest].0.ends_with(".jsonl");
+        let step = if log { 1 } else { lines.len().div_ceil(16).max(1) };
+        let mut before = 0;
+        for &end in lines.iter().step_by(step) {
+            // Cut after a line, and in the middle of the next.
+            let mut cut = files.clone();
+            cut[largest].1.truncate(end);
+            let at_line = check_broken(agent, &cut, session);
+            cut[largest].1 = files[largest].1[..(end + 40).min(files[largest].1.len())].to_vec();
+            let in_line = check_broken(agent, &cut, session);
+            if log {
+                assert!(at_line.notes.is_empty(), "{agent}/{name}: {:?}", at_line.notes);
+                assert!(in_line.events.len() >= at_line.events.len());
+                assert!(at_line.events.len() >= before, "{agent}/{name}: events were lost");
+                before = at_line.events.len();
+            }
+        }
+        assert!(before <= whole);
+    }
+}
+
+#[test]
+fn mutated_transcripts_neither_panic_nor_lose_the_rest() {
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let mut next = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    for (agent, name, names) in CASES {
+        let golden = golden(agent, name);
+        let session = golden["session"].as_str();
+        let files = load(agent, names);
+        for round in 0..12 {
+            let mut broken = files.clone();
+            for (_, bytes) in &mut broken {
+                for _ in 0..=round {
+                    let at = next() as usize % bytes.len();
+                    match next() % 4 {
+                        0 => bytes[at] = next() as u8,
+                        1 => bytes[at..].iter_mut().take(24).for_each(|b| *b = 0),
+                        2 => drop(bytes.remove(at)),
+                        _ => bytes.insert(at, b'\n'),
+                    }
+                }
+            }
+            let transcript = check_broken(agent, &broken, session);
+            if names[0].ends_with(".jsonl") && round == 0 {
+                // One fault costs one record, not the conversation.
+                assert!(transcript.events.len() > 3, "{agent}/{name}");
+            }
+        }
+    }
+}
