@@ -1,0 +1,5 @@
+//! The terminal engine against tables of cases, recordings, other engines and properties. Data
+//! lies beside this file. Everything goes through the library's public interface.
+
+mod notation;
+mod policy;
