@@ -36,6 +36,12 @@ impl Cell {
         Cell::new(0x20, style)
     }
 
+    /// Shows nothing, not even a colour.
+    #[inline]
+    fn is_blank(self) -> bool {
+        self.ch == 0x20 && self.style == 0 && self.flags & Cell::TAIL == 0
+    }
+
     pub(super) fn is(self, flag: u16) -> bool {
         self.flags & flag != 0
     }
@@ -83,7 +89,7 @@ impl Row {
         }
     }
 
-    fn pad_to(&mut self, len: usize) {
+    pub(super) fn pad_to(&mut self, len: usize) {
         if self.cells.len() < len {
             self.cells.resize(len, Cell::BLANK);
         }
@@ -210,7 +216,7 @@ impl Row {
 
     /// Columns up to the last that shows something: not a blank in the default style.
     pub(super) fn used_len(&self) -> usize {
-        self.cells.iter().rposition(|c| *c != Cell::BLANK).map_or(0, |x| x + 1)
+        self.cells.iter().rposition(|c| !c.is_blank()).map_or(0, |x| x + 1)
     }
 }
 

@@ -342,7 +342,10 @@ pub(super) fn decode(
                     _ => row.cells.push(Cell::new(ch, style)),
                 }
             }
-            Lay::Spacer => row.cells.push(Cell { ch: 0x20, style, flags: Cell::SPACER }),
+            Lay::Spacer => {
+                row.special = true;
+                row.cells.push(Cell { ch: 0x20, style, flags: Cell::SPACER });
+            }
         }
     }
     row

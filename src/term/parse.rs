@@ -216,6 +216,7 @@ impl Parser {
                 }
             }
             0x80.. => {
+                screen.end_run();
                 self.rest();
                 self.swallow = true;
                 return i;

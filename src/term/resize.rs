@@ -56,29 +56,20 @@ impl Screen {
             if below_is_blank {
                 self.grid.rows.pop_back();
             } else if self.cursor.y > 0 {
-                if let Some(row) = self.grid.rows.pop_front() {
-                    self.history.push(&row, &self.clusters, &self.styles);
-                }
-                self.cursor.y -= 1;
+                self.push_top();
             } else {
                 self.grid.rows.pop_back();
             }
         }
         // A taller window shows what had scrolled off, as long as the text reaches the bottom.
         let reaches_bottom = self.cursor.y + 1 >= self.grid.rows.len().min(height);
-        while self.grid.rows.len() < rows {
-            let back = if reaches_bottom { self.take_back() } else { None };
-            match back {
-                Some(row) if row.cells.len() <= cols => {
-                    self.grid.rows.push_front(row);
-                    self.cursor.y += 1;
-                }
-                Some(row) => {
-                    self.history.push(&row, &self.clusters, &self.styles);
-                    break;
-                }
-                None => break,
-            }
+        while reaches_bottom && self.grid.rows.len() < rows && self.history.len() > 0 {
+            let line = self.take_back_line(cols);
+            self.cursor.y += line.len();
+            line.into_iter().rev().for_each(|row| self.grid.rows.push_front(row));
+        }
+        while self.grid.rows.len() > rows {
+            self.push_top();
         }
         self.grid.rows.resize_with(rows, Row::default);
         self.grid.cols = cols;
@@ -88,6 +79,47 @@ impl Screen {
         for row in &mut self.grid.rows {
             row.wrap &= row.cells.len() == cols;
         }
+    }
+
+    /// Moves the top row to the history.
+    fn push_top(&mut self) {
+        if let Some(row) = self.grid.rows.pop_front() {
+            self.history.push(&row, &self.clusters, &self.styles);
+        }
+        self.cursor.y = self.cursor.y.saturating_sub(1);
+    }
+
+    fn newest_wraps(&self) -> bool {
+        let newest = self.history.len().checked_sub(1);
+        newest.and_then(|i| self.history.line(i)).is_some_and(|(line, _)| line.wrap)
+    }
+
+    /// Takes the newest line of the history back, its rows cut at `cols`.
+    fn take_back_line(&mut self, cols: usize) -> VecDeque<Row> {
+        let mut rows = VecDeque::new();
+        for i in 0..REJOIN_ROWS_MAX {
+            if i > 0 && !self.newest_wraps() {
+                break;
+            }
+            let Some(row) = self.take_back() else { break };
+            rows.push_front(row);
+        }
+        let wraps = rows.back().is_some_and(|row| row.wrap);
+        let special = rows.iter().any(|row| row.special);
+        let born = rows.front().map(|row| row.born).unwrap_or_default();
+        let mut line = Vec::new();
+        for row in &mut rows {
+            if row.cells.last().is_some_and(|c| c.is(Cell::SPACER)) {
+                row.cells.pop();
+            }
+            line.append(&mut row.cells);
+        }
+        let mut out = VecDeque::new();
+        cut(&line, cols, Row { born, special, ..Row::default() }, &mut out);
+        if let Some(last) = out.back_mut() {
+            last.wrap = wraps && last.cells.len() == cols;
+        }
+        out
     }
 
     /// The newest row of the history, as it was on the screen.
@@ -114,8 +146,7 @@ impl Screen {
     /// Cuts the lines of the main screen anew at `cols`, the cursor staying on its character.
     fn rewrap(&mut self, cols: usize) {
         for _ in 0..REJOIN_ROWS_MAX {
-            let newest = self.history.len().checked_sub(1);
-            if !newest.is_some_and(|i| self.history.line(i).is_some_and(|(line, _)| line.wrap)) {
+            if !self.newest_wraps() {
                 break;
             }
             let Some(row) = self.take_back() else { break };

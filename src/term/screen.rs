@@ -522,7 +522,8 @@ impl Screen {
         let cell = self.grid.rows[y].cell(x);
         let cluster = Cluster::of(self.clusters.chars(cell.ch), cell.is(Cell::WIDE));
         let join = cluster.join(c, self.options.width);
-        if join == Join::New {
+        let cannot_widen = x + 2 > self.cols() && (self.cols() < 2 || !self.has(mode::AUTOWRAP));
+        if join == Join::New || (join == Join::Widen && !zero && cannot_widen) {
             return false;
         }
         if self.clusters.is_full() {
@@ -536,6 +537,7 @@ impl Screen {
             row.put_narrow(x, 0x20, 0);
         }
         row.cells[x].ch = ch;
+        row.cells[x].flags &= !Cell::SPACER;
         if join == Join::Widen && self.run {
             self.widen(x, o);
         }
@@ -588,14 +590,16 @@ impl Screen {
         self.cursor.pending = false;
         self.cursor.x = 0;
         let (cols, height) = (self.cols(), self.height());
-        let row = &mut self.grid.rows[self.cursor.y];
-        // A row erased since it was filled does not go on.
-        let full = row.cells.len() == cols;
-        if self.cursor.y == self.bottom {
-            row.wrap = full;
+        let at_bottom = self.cursor.y == self.bottom;
+        if at_bottom || self.cursor.y + 1 < height {
+            let row = &mut self.grid.rows[self.cursor.y];
+            // It may have been erased since it was filled.
+            row.pad_to(cols);
+            row.wrap = true;
+        }
+        if at_bottom {
             self.scroll_region_up(o);
         } else if self.cursor.y + 1 < height {
-            row.wrap = full;
             self.cursor.y += 1;
         }
     }
@@ -730,7 +734,8 @@ impl Screen {
     pub(super) fn save_cursor(&mut self) {
         self.saved[usize::from(self.alternate)] = Saved {
             cursor: self.cursor,
-            pen: self.pen,
+            // A link is not part of what is saved.
+            pen: Pen { link: 0, ..self.pen },
             charsets: self.charsets,
             origin: self.has(mode::ORIGIN),
         };

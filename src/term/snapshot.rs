@@ -39,6 +39,7 @@ impl Screen {
         if self.alternate {
             p.put("\x1b[?1049h\x1b[?6l");
             p.charsets(Charsets::DEFAULT);
+            p.pen(Pen::default());
             p.put("\x1b[2J");
             p.key_flags(1);
             p.rows(alternate);
@@ -137,16 +138,14 @@ impl Painter<'_> {
     fn rows(&mut self, grid: &Grid) {
         let mut wrapped = false;
         for (y, row) in grid.rows.iter().enumerate() {
-            let next_is_wide = grid.rows.get(y + 1).is_some_and(|next| next.cell(0).is(Cell::WIDE));
             let used = if row.wrap { row.cells.len() } else { row.used_len() };
             if !wrapped && used > 0 {
                 self.goto(y, 0);
             }
             for cell in &row.cells[..used] {
-                if cell.is(Cell::TAIL) || (cell.is(Cell::SPACER) && row.wrap && next_is_wide) {
-                    continue;
+                if !cell.is(Cell::TAIL) {
+                    self.cell(*cell);
                 }
-                self.cell(*cell);
             }
             if wrapped && used == 0 {
                 // Any character makes the row above wrap; a blank does not show.

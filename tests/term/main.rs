@@ -2,4 +2,6 @@
 //! lies beside this file. Everything goes through the library's public interface.
 
 mod notation;
+mod noise;
 mod policy;
+mod property;
