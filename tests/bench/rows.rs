@@ -1,0 +1,316 @@
+//! The measurements, one function a theme.
+
+use std::fs;
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::Pid;
+
+use crate::Row;
+use crate::sessions;
+use crate::terminal::Terminal;
+use crate::tools::{Bench, Tool, this_path};
+
+/// Round trips a tool makes in a round, after the first ones, which do not count.
+const ROUND_TRIPS: usize = 1000;
+const WARM_UP: usize = 100;
+
+/// Runs of `true` a tool makes in a round.
+const STARTS: usize = 20;
+
+/// Sessions in the store that `il list` reads the newest of.
+const SESSIONS: u32 = 100_000;
+
+/// What il may take of memory, in KiB.
+const MEMORY_KIB_MAX: u64 = 8 << 10;
+
+/// What the static binary may have, in bytes.
+const SIZE_MAX: u64 = 1 << 20;
+
+/// Seconds and fractions of them.
+fn median(values: &mut [Duration]) -> Duration {
+    values.sort();
+    values[values.len() / 2]
+}
+
+/// Measures every tool once a round, each round beginning with another, and keeps all values.
+fn in_turn(
+    bench: &Bench,
+    tools: &[Tool],
+    mut measure: impl FnMut(Tool) -> Vec<Duration>,
+) -> Vec<(Tool, Vec<Duration>)> {
+    let mut all: Vec<_> = tools.iter().map(|&tool| (tool, Vec::new())).collect();
+    for round in 0..bench.rounds {
+        for turn in 0..all.len() {
+            let at = (round + turn) % all.len();
+            let values = measure(all[at].0);
+            all[at].1.extend(values);
+            bench.forget();
+        }
+    }
+    all
+}
+
+/// The medians of il and of what it is compared with, as rows: `bars` are the highest ratios.
+fn ratios(
+    mut all: Vec<(Tool, Vec<Duration>)>,
+    show: fn(Duration) -> String,
+    bars: &[(&'static str, Tool, f64)],
+) -> Vec<Row> {
+    let medians: Vec<_> = all.iter_mut().map(|(tool, values)| (*tool, median(values))).collect();
+    let of = |wanted| medians.iter().find(|(tool, _)| *tool == wanted).map(|(_, median)| *median);
+    let il = of(Tool::Il).expect("il is always measured");
+    let row = |&(what, tool, bar): &(&'static str, Tool, f64)| {
+        let bar_text = format!("<= {bar:.2}");
+        let Some(other) = of(tool) else {
+            return Row { what, measured: "not here".into(), bar: bar_text, met: None };
+        };
+        let ratio = il.as_secs_f64() / other.as_secs_f64();
+        let measured = format!("{}/{} = {ratio:.3}", show(il), show(other));
+        Row { what, measured, bar: bar_text, met: Some(ratio <= bar) }
+    };
+    bars.iter().map(row).collect()
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.3}s", duration.as_secs_f64())
+}
+
+fn microseconds(duration: Duration) -> String {
+    format!("{:.1}us", duration.as_secs_f64() * 1e6)
+}
+
+/// A file through the PTY.
+pub fn flood(bench: &Bench) -> Vec<Row> {
+    let file = bench.text_file(bench.flood_len);
+    let shown = bench.flood_len + bench.flood_len / 64;
+    let all = in_turn(bench, &bench.tools(), |tool| {
+        let start = Instant::now();
+        let (status, len) = Terminal::spawn(bench.command(tool, &["cat", &file])).finish();
+        assert!(status.success(), "{tool:?}: {status}");
+        assert!(len >= shown, "{tool:?}: {len} of {shown} bytes shown");
+        vec![start.elapsed()]
+    });
+    let bars = [
+        ("cat through the PTY, il/bare", Tool::Bare, 1.05),
+        ("cat through the PTY, il/script", Tool::Script, 0.95),
+        ("cat through the PTY, il/asciinema", Tool::Asciinema, 0.45),
+    ];
+    ratios(all, seconds, &bars)
+}
+
+/// A file through a pipe; what `tee` costs is the bar.
+pub fn pipe(bench: &Bench) -> Vec<Row> {
+    let len = bench.flood_len * 4;
+    let file = bench.text_file(len);
+    let tee = format!("cat {file} | tee {}", bench.dir.join("tee").display());
+    // `tee` stands in Script's place: it keeps a copy and no more.
+    let all = in_turn(bench, &[Tool::Il, Tool::Script], |tool| {
+        let mut command = match tool {
+            Tool::Il => bench.command(Tool::Il, &["cat", &file]),
+            _ => {
+                let mut command = Command::new("sh");
+                command.args(["-c", &tee]);
+                command
+            }
+        };
+        let start = Instant::now();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let mut out = child.stdout.take().unwrap();
+        let mut buffer = vec![0; 64 << 10];
+        let mut left = len;
+        while left > 0 {
+            let n = out.read(&mut buffer).unwrap();
+            assert!(n > 0, "{left} bytes are missing");
+            left -= n as u64;
+        }
+        assert!(child.wait().unwrap().success());
+        vec![start.elapsed()]
+    });
+    let _ = fs::remove_file(file);
+    ratios(all, seconds, &[("cat into a pipe, il/tee", Tool::Script, 1.0)])
+}
+
+/// A keystroke's way to the command and back.
+pub fn echo(bench: &Bench) -> Vec<Row> {
+    let this = this_path();
+    let all = in_turn(bench, &bench.tools(), |tool| {
+        let mut terminal = Terminal::spawn(bench.command(tool, &[&this, "be-echo"]));
+        terminal.wait_for(b'!');
+        for _ in 0..WARM_UP {
+            terminal.round_trip();
+        }
+        let times = (0..ROUND_TRIPS).map(|_| terminal.round_trip()).collect();
+        terminal.type_keys(b"q");
+        terminal.finish();
+        times
+    });
+    let bars = [
+        ("echo of a byte, median, il/bare", Tool::Bare, 1.10),
+        ("echo of a byte, median, il/script", Tool::Script, 1.0),
+        ("echo of a byte, median, il/asciinema", Tool::Asciinema, 1.0),
+    ];
+    ratios(all, microseconds, &bars)
+}
+
+/// The cost of a run that does nothing.
+pub fn start(bench: &Bench) -> Vec<Row> {
+    let mut all = in_turn(bench, &[Tool::Bare, Tool::Il], |tool| {
+        let run = || {
+            let start = Instant::now();
+            assert!(Terminal::spawn(bench.command(tool, &["true"])).finish().0.success());
+            start.elapsed()
+        };
+        // The first one makes the store: that happens once in its life.
+        run();
+        (0..STARTS).map(|_| run()).collect()
+    });
+    let bare = median(&mut all[0].1);
+    let il = median(&mut all[1].1);
+    let more = il.saturating_sub(bare);
+    vec![Row {
+        what: "run true, il - bare",
+        measured: format!("{} - {}", microseconds(il), microseconds(bare)),
+        bar: "<= 2 ms".into(),
+        met: Some(more <= Duration::from_millis(2)),
+    }]
+}
+
+/// System calls of a run in which nothing happens.
+pub fn idle(bench: &Bench) -> Vec<Row> {
+    let what = "system calls of an idle run";
+    let bar = "0".to_owned();
+    let mut terminal = Terminal::spawn(bench.command(Tool::Il, &[&this_path(), "be-echo"]));
+    terminal.wait_for(b'!');
+    // What follows the start, such as the store's first sync, is not idleness.
+    std::thread::sleep(Duration::from_secs(3));
+    let table = bench.dir.join("strace");
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-c", "-o"]).arg(&table);
+    for pid in std::iter::once(terminal.pid()).chain(monitor(terminal.pid())) {
+        strace.args(["-p", &pid.as_raw_nonzero().to_string()]);
+    }
+    let Ok(mut strace) = strace.stderr(Stdio::null()).spawn() else {
+        terminal.kill();
+        return vec![Row { what, measured: "no strace here".into(), bar, met: None }];
+    };
+    std::thread::sleep(Duration::from_secs(bench.idle_s));
+    let tracer = Pid::from_child(&strace);
+    rustix::process::kill_process(tracer, rustix::process::Signal::INT).unwrap();
+    strace.wait().unwrap();
+    terminal.type_keys(b"q");
+    terminal.finish();
+    bench.forget();
+    let Ok(table) = fs::read_to_string(table) else {
+        return vec![Row { what, measured: "strace may not".into(), bar, met: None }];
+    };
+    // `% time  seconds  usecs/call  calls  [errors]  syscall`, and a last line with the total.
+    let total = table.lines().rev().find(|line| line.ends_with("total"));
+    let calls: u64 = match total {
+        Some(line) => line.split_whitespace().nth(3).unwrap().parse().unwrap(),
+        None => 0,
+    };
+    vec![Row {
+        what,
+        measured: format!("{calls} in {} s", bench.idle_s),
+        bar,
+        met: Some(calls == 0),
+    }]
+}
+
+/// The first child of a recorder.
+fn monitor(pid: Pid) -> Option<Pid> {
+    let path = format!("/proc/{0}/task/{0}/children", pid.as_raw_nonzero());
+    let children = fs::read_to_string(path).unwrap_or_default();
+    Pid::from_raw(children.split_whitespace().next()?.parse().ok()?)
+}
+
+fn peak_kib(pid: Pid) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// The most memory il has had.
+pub fn memory(bench: &Bench) -> Vec<Row> {
+    let row = |what, kib: u64| Row {
+        what,
+        measured: format!("{kib} KiB"),
+        bar: format!("<= {MEMORY_KIB_MAX} KiB"),
+        met: Some(kib <= MEMORY_KIB_MAX),
+    };
+    let len = bench.flood_len * 4;
+    let flood = [&this_path(), "be-flood", &len.to_string()];
+    let mut terminal = Terminal::spawn(bench.command(Tool::Il, &flood));
+    terminal.discard_until(len + len / 64);
+    let in_flood = peak_kib(terminal.pid());
+    terminal.type_keys(b"\r");
+    terminal.finish();
+    bench.forget();
+
+    let terminal = Terminal::spawn(bench.command(Tool::Il, &["yes"]));
+    std::thread::sleep(Duration::from_secs(bench.stall_s));
+    let stalled = peak_kib(terminal.pid());
+    terminal.kill();
+    bench.forget();
+    vec![row("peak memory in a flood", in_flood), row("peak memory, reader stopped", stalled)]
+}
+
+/// The newest of very many sessions, nothing of them in memory.
+pub fn list(bench: &Bench) -> Vec<Row> {
+    sessions::fill(&bench.dir.join("home"), SESSIONS);
+    let mut times: Vec<_> = (0..bench.rounds)
+        .map(|_| {
+            forget_caches(bench);
+            let start = Instant::now();
+            let mut list = bench.il();
+            let output =
+                list.args(["list", "--limit", "20"]).stdin(Stdio::null()).output().unwrap();
+            let time = start.elapsed();
+            assert!(output.status.success(), "{}", output.stderr.escape_ascii());
+            let lines = output.stdout.iter().filter(|&&byte| byte == b'\n').count();
+            assert_eq!(lines, 21, "{}", output.stdout.escape_ascii());
+            time
+        })
+        .collect();
+    bench.forget();
+    let time = median(&mut times);
+    vec![Row {
+        what: "il list, 20 newest of 100,000, cold",
+        measured: format!("{:.2} ms", time.as_secs_f64() * 1e3),
+        bar: "<= 10 ms".into(),
+        met: Some(time <= Duration::from_millis(10)),
+    }]
+}
+
+/// Makes the kernel forget the store's and the program's bytes: all files' where we may.
+fn forget_caches(bench: &Bench) {
+    rustix::fs::sync();
+    if fs::write("/proc/sys/vm/drop_caches", "3").is_ok() {
+        return;
+    }
+    let home = fs::read_dir(bench.dir.join("home")).unwrap();
+    let store = home.map(|entry| entry.unwrap().path());
+    for path in store.chain([env!("CARGO_BIN_EXE_il").into()]) {
+        let file = fs::File::open(path).unwrap();
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+    }
+}
+
+/// What is installed on a machine.
+pub fn size(_: &Bench) -> Vec<Row> {
+    let target = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let triple = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
+    let size = fs::metadata(target.join(triple).join("release/il")).map(|meta| meta.len());
+    vec![Row {
+        what: "the static binary",
+        measured: match &size {
+            Ok(len) => format!("{len} bytes"),
+            Err(_) => "not built: make static".into(),
+        },
+        bar: "<= 1 MiB".into(),
+        met: size.ok().map(|len| len <= SIZE_MAX),
+    }]
+}
