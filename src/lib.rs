@@ -9,6 +9,7 @@
 //! |---|---|---|
 //! | `cmd` | one file a subcommand, its `COMMAND` constant on top | knows pages |
 //! | `cli` | the flag table's types: parse, help, completions | does I/O |
+//! | `library` | sessions as people ask for them: found, loaded, read by stream | prints |
 //! | `record` | the capture loop (impure), `relay` (pure), `monitor`, `secret` | interprets output |
 //! | `format` | sessions to text and files | reads files |
 //! | `agent` | one file an agent: transcript bytes to events | reads files |
@@ -42,6 +43,7 @@ pub mod git;
 pub mod agent;
 pub mod format;
 pub mod record;
+pub mod library;
 pub mod cli;
 pub mod cmd;
 

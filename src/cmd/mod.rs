@@ -1,9 +1,15 @@
 //! The subcommands, one file each, and the program's way in.
 
+mod attach;
 mod completion;
+mod dump;
 mod help;
 mod home;
+mod last;
+mod list;
 mod run;
+mod screen;
+mod show;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -14,6 +20,16 @@ use crate::error::{Class, Error, Result};
 /// Every command, in the order of the documentation.
 pub const COMMANDS: &[Section] = &[
     Section { title: "Record", commands: &[&run::COMMAND] },
+    Section {
+        title: "Look",
+        commands: &[
+            &last::COMMAND,
+            &show::COMMAND,
+            &list::COMMAND,
+            &dump::COMMAND,
+            &attach::COMMAND,
+        ],
+    },
     Section { title: "Also", commands: &[&help::COMMAND, &completion::COMMAND] },
 ];
 
@@ -34,6 +50,11 @@ pub(crate) fn main() -> ExitCode {
 
 fn version() -> String {
     format!("il {}\n", env!("CARGO_PKG_VERSION"))
+}
+
+/// A session id as it was typed.
+pub(crate) fn id(word: std::ffi::OsString) -> std::result::Result<String, String> {
+    word.into_string().map_err(|_| "not a session id".to_owned())
 }
 
 /// Writes to standard output, all of it, or says why not.

@@ -1,1 +1,3 @@
 //! Sessions to text and to other tools' files.
+
+pub mod line;

@@ -118,6 +118,12 @@ impl Meta {
         if let Some(id) = self.id {
             o.string("id", &id.to_string());
         }
+        self.write_start(o);
+        self.write_end(o);
+    }
+
+    /// Writes what was known when the session began.
+    pub fn write_start(&self, o: &mut ObjectWriter<'_>) {
         o.array("argv", |a| self.argv.iter().for_each(|word| a.string(&word.to_string_lossy())));
         if self.argv.iter().any(|word| word.to_str().is_none()) {
             o.array("argv_hex", |a| self.argv.iter().for_each(|word| a.string(&hex(word))));
@@ -156,6 +162,10 @@ impl Meta {
                 o.string_opt("head", repository.head.as_deref());
             });
         }
+    }
+
+    /// Writes what was known when it had ended, if it has.
+    pub fn write_end(&self, o: &mut ObjectWriter<'_>) {
         if let Some(ending) = &self.ending {
             ending.write(o);
         }

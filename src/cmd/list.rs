@@ -1,0 +1,130 @@
+//! `il list`: the sessions, newest first.
+
+use super::{home, print, screen};
+use crate::cli::{Command, Flag, Global, Hint, Operands};
+use crate::error::Result;
+use crate::format::line;
+use crate::json::write_object;
+use crate::library::{Library, Session};
+use crate::session::Status;
+use crate::sys::time;
+use crate::time::duration;
+
+/// Sessions listed unless another number is asked for.
+const LIMIT_DEFAULT: usize = 20;
+
+/// Text written at once.
+const PIECE: usize = 64 * 1024;
+
+/// `il list [filters] [-l N] [--all] [--json]`.
+pub(crate) const COMMAND: Command<Args> = Command {
+    name: "list",
+    summary: "List the sessions",
+    flags: &[
+        Flag::value(
+            "limit",
+            "N",
+            "List at most N sessions, 20 unless given",
+            |args: &mut Args, value| {
+                let limit = value.to_str().and_then(|text| text.parse().ok());
+                args.limit = Some(limit.ok_or("not a number")?);
+                Ok(())
+            },
+        )
+        .short('l'),
+        Flag::switch("all", "List all sessions", |args: &mut Args| args.all = true),
+        Flag::value("status", "STATUS", "Only sessions that stand so", |args: &mut Args, value| {
+            let status = value.to_str().and_then(Status::from_name);
+            args.status =
+                Some(status.ok_or_else(|| format!("not one of {}", STATUSES.join(", ")))?);
+            Ok(())
+        })
+        .hint(Hint::Choice(STATUSES)),
+        Flag::switch("json", "Print one JSON object a line", |args: &mut Args| args.json = true),
+    ],
+    shared: &[],
+    operands: Operands::Refuse,
+    run,
+};
+
+const STATUSES: &[&str] =
+    &["succeeded", "failed", "interrupted", "running", "lost", "max_iterations_reached"];
+
+#[derive(Debug, Default)]
+pub(crate) struct Args {
+    limit: Option<usize>,
+    all: bool,
+    status: Option<Status>,
+    json: bool,
+}
+
+const HEADINGS: [&str; 9] =
+    ["ID", "STATUS", "STARTED", "DURATION", "AGENT", "TURNS", "TOKENS", "PROJECT", "PROMPT"];
+
+fn run(args: Args, global: &Global) -> Result<u8> {
+    let library = Library::open(&home::dir(global)?)?;
+    let limit = if args.all { usize::MAX } else { args.limit.unwrap_or(LIMIT_DEFAULT) };
+    let now_us = time::wall().unix_us;
+    let wanted = |session: &Session| args.status.is_none_or(|status| session.status == status);
+    let sessions = library.sessions()?.filter(wanted).take(limit);
+    if args.json {
+        let mut out = String::new();
+        for session in sessions {
+            write_json(&session, now_us, &mut out);
+            if out.len() >= PIECE {
+                print(std::mem::take(&mut out))?;
+            }
+        }
+        print(out)?;
+    } else if screen::is_terminal() {
+        let headings = HEADINGS.map(str::to_owned).to_vec();
+        let rows: Vec<Vec<String>> =
+            std::iter::once(headings).chain(sessions.map(|s| row(&s, now_us))).collect();
+        print(line::table(&rows, screen::columns()))?;
+    } else {
+        let mut out = HEADINGS.join("\t");
+        out.push('\n');
+        for session in sessions {
+            out.push_str(&row(&session, now_us).join("\t"));
+            out.push('\n');
+            if out.len() >= PIECE {
+                print(std::mem::take(&mut out))?;
+            }
+        }
+        print(out)?;
+    }
+    Ok(0)
+}
+
+fn row(session: &Session, now_us: i64) -> Vec<String> {
+    let unknown = || "-".to_owned();
+    vec![
+        session.id.short(),
+        session.status.name().to_owned(),
+        session.meta.started.local(),
+        session.duration_us(now_us).map_or_else(unknown, duration),
+        unknown(),
+        unknown(),
+        unknown(),
+        session.project().map_or_else(unknown, |project| line::clean(&project)),
+        line::words(&session.meta.argv),
+    ]
+}
+
+fn write_json(session: &Session, now_us: i64, out: &mut String) {
+    write_object(out, |o| {
+        o.string("id", &session.id.to_string());
+        o.string("short_id", &session.id.short());
+        o.string("status", session.status.name());
+        o.string("started", &session.meta.started.rfc3339());
+        o.int_opt("duration_us", session.duration_us(now_us));
+        o.string_opt("name", session.meta.name.as_deref());
+        o.string_opt("project", session.project().as_deref());
+        o.string("command", &line::words(&session.meta.argv));
+        if let Some(ending) = &session.meta.ending {
+            o.int_opt("exit_code", ending.exit_code);
+            o.string_opt("signal", ending.signal.as_deref());
+        }
+    });
+    out.push('\n');
+}

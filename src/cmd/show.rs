@@ -1,0 +1,131 @@
+//! `il show`: what a person wants to know of one session.
+
+use super::{home, print, screen};
+use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
+use crate::error::Result;
+use crate::format::line;
+use crate::json::write_object;
+use crate::library::{Library, Session};
+use crate::session::Status;
+use crate::sys::time;
+use crate::time::duration;
+
+/// `il show [ID] [--json]`.
+pub(crate) const COMMAND: Command<Args> = Command {
+    name: "show",
+    summary: "Show what happened in a session",
+    flags: FLAGS,
+    shared: &[],
+    operands: Operands::Each(
+        &[Operand::optional("ID", Hint::Session, "Session, the newest if left out")],
+        |args: &mut Args, word| {
+            args.id = Some(super::id(word)?);
+            Ok(())
+        },
+    ),
+    run,
+};
+
+/// The flags, which `il last` has too.
+pub(super) const FLAGS: &[Flag<Args>] =
+    &[Flag::switch("json", "Print a JSON object", |args: &mut Args| args.json = true)];
+
+#[derive(Debug, Default)]
+pub(crate) struct Args {
+    id: Option<String>,
+    json: bool,
+}
+
+/// Shows the session.
+pub(super) fn run(args: Args, global: &Global) -> Result<u8> {
+    let library = Library::open(&home::dir(global)?)?;
+    let session = library.find(args.id.as_deref())?;
+    let text = if args.json { as_json(&library, &session) } else { as_text(&library, &session)? };
+    print(text)?;
+    Ok(0)
+}
+
+fn as_text(library: &Library, session: &Session) -> Result<String> {
+    let meta = &session.meta;
+    let mut out = String::new();
+    let mut say = |name: &str, value: &str| {
+        out.push_str(&format!("{name}: {}\n", line::clean(value)));
+    };
+    say("Session", &session.id.to_string());
+    if let Some(name) = &meta.name {
+        say("Name", name);
+    }
+    if let Some(intent) = &meta.intent {
+        match &intent.title {
+            Some(title) => say("Intent", &format!("{title} ({})", intent.id)),
+            None => say("Intent", &intent.id),
+        }
+    }
+    if !meta.tags.is_empty() {
+        say("Tags", &meta.tags.join(", "));
+    }
+    say("Status", session.status.name());
+    say("Started", &meta.started.local());
+    let now_us = time::wall().unix_us;
+    let lasted = session.duration_us(now_us).map(duration);
+    match (&meta.ending, session.status) {
+        (Some(ending), _) => {
+            let lasted = lasted.unwrap_or_default();
+            say("Ended", &format!("{} ({lasted})", ending.ended.local()));
+        }
+        (None, Status::Running) => {
+            say("Ended", &format!("(running, {})", lasted.unwrap_or_default()));
+        }
+        (None, _) => say("Ended", "(unknown: the recorder was killed)"),
+    }
+    if let Some(ending) = &meta.ending {
+        match (ending.exit_code, &ending.signal, &ending.not_executed) {
+            (Some(code), _, _) => say("Exit code", &code.to_string()),
+            (None, Some(signal), _) => say("Signal", signal),
+            (None, None, Some(why)) => say("Not executed", why),
+            (None, None, None) => {}
+        }
+        if ending.terminal_closed {
+            say("Interrupted by", "the loss of its terminal");
+        }
+    }
+    say("Command", &line::words(&meta.argv));
+    if let Some(cwd) = &meta.cwd {
+        let branch = meta.repository.as_ref().and_then(|r| r.branch.as_deref());
+        let branch = branch.map_or(String::new(), |branch| format!(" ({branch})"));
+        say("Directory", &format!("{}{branch}", cwd.to_string_lossy()));
+    }
+    if let Some(parent) = &meta.parent {
+        say("Inside session", parent);
+    }
+    say("Thought events", "0");
+    if let Some(ending) = meta.ending.as_ref().filter(|e| e.bytes_dropped > 0) {
+        say("Not recorded", &line::size(ending.bytes_dropped));
+    }
+    let ring = library.copy(session, "ring", &mut std::io::sink())?;
+    say("Ring buffer", &format!("{} ({})", session.key("ring"), line::size(ring.bytes)));
+    if screen::is_terminal() {
+        out.push_str(&format!("\nnext: il dump stdout {0}, il attach {0}\n", session.id.short()));
+    }
+    Ok(out)
+}
+
+fn as_json(library: &Library, session: &Session) -> String {
+    let mut out = String::new();
+    write_object(&mut out, |o| {
+        session.meta.write(o);
+        o.string("short_id", &session.id.short());
+        o.string("status", session.status.name());
+        if session.meta.ending.is_none() {
+            o.int_opt("duration_us", session.duration_us(time::wall().unix_us));
+        }
+        o.string_opt("project", session.project().as_deref());
+        o.string("command", &line::words(&session.meta.argv));
+        o.int("thought_events", 0);
+        o.array("streams", |a| {
+            library.stream_names(session).iter().for_each(|name| a.string(name));
+        });
+    });
+    out.push('\n');
+    out
+}

@@ -1,0 +1,115 @@
+//! Sessions as people ask for them: found by what they say, loaded with what is known, read by
+//! the names of their streams.
+
+mod find;
+mod stream;
+
+use std::path::Path;
+
+use crate::error::Result;
+use crate::json;
+use crate::session::{Meta, SessionId, Status};
+use crate::store::{Access, Entry, Exit, State, Store, StreamId};
+use crate::sys::signal::Signal;
+use crate::sys::time;
+use crate::time::WallTime;
+
+pub use stream::{Content, RING_LEN, STREAMS};
+
+/// The recorded sessions of one store.
+#[derive(Debug)]
+pub struct Library {
+    store: Store,
+}
+
+/// A recorded session.
+#[derive(Debug)]
+pub struct Session {
+    /// Its id.
+    pub id: SessionId,
+    /// What is known of it.
+    pub meta: Meta,
+    /// How it stands.
+    pub status: Status,
+    entry: Entry,
+}
+
+impl Library {
+    /// Opens the store in `dir` to read it.
+    ///
+    /// # Errors
+    /// There is none, it is damaged beyond use, of a newer version, or not the user's own.
+    pub fn open(dir: &Path) -> Result<Library> {
+        Ok(Library { store: Store::open(dir, Access::Read)? })
+    }
+
+    /// The store behind it.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The sessions, newest first. Each is loaded when its turn comes.
+    ///
+    /// # Errors
+    /// The catalog cannot be read.
+    pub fn sessions(&self) -> Result<impl Iterator<Item = Session> + '_> {
+        Ok(self.store.entries()?.map(|entry| self.load(entry)))
+    }
+
+    fn load(&self, entry: Entry) -> Session {
+        let text = self.store.records(&entry, StreamId::META).last();
+        let meta = text.and_then(|(_, text)| json::parse(&text).ok());
+        let mut meta = meta.as_ref().map(Meta::from_json).unwrap_or_default();
+        if meta.started == WallTime::default() {
+            meta.started = time::local(entry.start_us);
+        }
+        let status = status_of(&entry, &meta);
+        Session { id: SessionId(entry.id), meta, status, entry }
+    }
+}
+
+impl Session {
+    /// Microseconds from its begin to its end, or to `now_us` (since 1970) while it runs; None if
+    /// the recorder was killed, for then nobody noted the end.
+    pub fn duration_us(&self, now_us: i64) -> Option<u64> {
+        match (&self.meta.ending, self.entry.state) {
+            (Some(ending), _) => Some(ending.duration_us),
+            (None, State::Ended(end)) => u64::try_from(end.end_us - self.entry.start_us).ok(),
+            (None, State::Live) => u64::try_from(now_us - self.entry.start_us).ok(),
+            (None, State::Lost) => None,
+        }
+    }
+
+    /// The last component of the repository's root.
+    pub fn project(&self) -> Option<String> {
+        let root = &self.meta.repository.as_ref()?.root;
+        Some(Path::new(root).file_name()?.to_string_lossy().into_owned())
+    }
+
+    /// `memmap_fs:sessions/<id>/<stream>`.
+    pub fn key(&self, stream: &str) -> String {
+        format!("memmap_fs:sessions/{}/{stream}", self.id)
+    }
+}
+
+fn status_of(entry: &Entry, meta: &Meta) -> Status {
+    let end = match entry.state {
+        State::Live => return Status::Running,
+        State::Lost => return Status::Lost,
+        State::Ended(end) => end,
+    };
+    if meta.ending.as_ref().is_some_and(|ending| ending.terminal_closed) {
+        return Status::Interrupted;
+    }
+    match end.exit {
+        Exit::Code(0) => Status::Succeeded,
+        Exit::Signal(number) => {
+            let by_hand = [Signal::INT, Signal::HUP, Signal::TERM, Signal::QUIT];
+            match by_hand.contains(&Signal(i32::from(number))) {
+                true => Status::Interrupted,
+                false => Status::Failed,
+            }
+        }
+        _ => Status::Failed,
+    }
+}

@@ -1,0 +1,247 @@
+//! A session's streams by name.
+
+use std::io::{self, Write};
+
+use super::{Library, Session};
+use crate::error::{Error, Result};
+use crate::json::{self, write_object};
+use crate::store::{Chain, Item, Reader, State, StreamId, Why};
+
+/// The streams that every session has, in the order they are listed.
+pub const STREAMS: [&str; 6] = ["stdout", "stderr", "stdin", "ring", "events", "meta"];
+
+/// Bytes of the `ring` stream: the last of the output.
+pub const RING_LEN: usize = 256 * 1024;
+
+/// What was read of a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Content {
+    /// Bytes written out.
+    pub bytes: u64,
+    /// Stretches that cannot be read, because the store is damaged there.
+    pub damaged: u64,
+}
+
+impl Library {
+    /// Writes the stream of this name to `out`.
+    ///
+    /// # Errors
+    /// The session has no such stream, or `out` cannot be written to.
+    pub fn copy(&self, session: &Session, name: &str, out: &mut dyn Write) -> Result<Content> {
+        let written = match name {
+            "ring" => self.copy_ring(session, out),
+            "events" => self.copy_events(session, out),
+            "meta" => self.copy_meta(session, out),
+            _ => match self.stream_id(session, name) {
+                Some(stream) => self.copy_stream(session, stream, out),
+                None => return Err(self.unknown_stream(session, name)),
+            },
+        };
+        written.map_err(|e| Error::io(format!("cannot write stream {name}"), &e))
+    }
+
+    /// Whether the session has a stream of this name.
+    pub fn has_stream(&self, session: &Session, name: &str) -> bool {
+        STREAMS.contains(&name) || self.stream_id(session, name).is_some()
+    }
+
+    /// The names of the session's streams.
+    pub fn stream_names(&self, session: &Session) -> Vec<String> {
+        let mut names: Vec<String> = STREAMS.iter().map(|name| (*name).to_owned()).collect();
+        names.extend(self.store.stream_names(&session.entry).into_iter().map(|(_, name)| name));
+        names
+    }
+
+    fn unknown_stream(&self, session: &Session, name: &str) -> Error {
+        let names = self.stream_names(session).join(", ");
+        Error::usage(format!("unknown stream {}", crate::format::line::clean(name)))
+            .with_hint(format!("this session has {names}"))
+    }
+
+    fn stream_id(&self, session: &Session, name: &str) -> Option<StreamId> {
+        match name {
+            "stdout" => Some(StreamId::STDOUT),
+            "stderr" => Some(StreamId::STDERR),
+            "stdin" => Some(StreamId::STDIN),
+            "terminal" => Some(StreamId::TERMINAL),
+            _ => {
+                let named = self.store.stream_names(&session.entry);
+                named.into_iter().find(|(_, n)| n == name).map(|(id, _)| id)
+            }
+        }
+    }
+
+    fn copy_stream(
+        &self,
+        session: &Session,
+        wanted: StreamId,
+        out: &mut dyn Write,
+    ) -> io::Result<Content> {
+        let mut content = Content::default();
+        let mut reader = self.store.read(&session.entry, wanted.chain());
+        loop {
+            match reader.next() {
+                Item::Frame { stream, bytes, .. } if stream == wanted => {
+                    out.write_all(bytes)?;
+                    content.bytes += bytes.len() as u64;
+                }
+                Item::Frame { .. } => {}
+                Item::Gap { why: Why::Damaged, .. } => content.damaged += 1,
+                Item::Gap { .. } => {}
+                Item::Tail | Item::End => return Ok(content),
+            }
+        }
+    }
+
+    /// The last bytes of all output, whatever it was written to, in the order it came.
+    fn copy_ring(&self, session: &Session, out: &mut dyn Write) -> io::Result<Content> {
+        let mut reader = self.store.read(&session.entry, Chain::Tape);
+        if let State::Ended(end) = session.entry.state {
+            reader.seek_byte(end.out_bytes.saturating_sub(RING_LEN as u64));
+        }
+        let mut ring = Vec::new();
+        let mut damaged = 0;
+        loop {
+            match reader.next() {
+                Item::Frame { stream, bytes, .. } if is_output(stream) => {
+                    ring.extend_from_slice(bytes);
+                    // Cut now and then, not at every frame.
+                    if ring.len() > 4 * RING_LEN {
+                        ring.drain(..ring.len() - RING_LEN);
+                    }
+                }
+                Item::Frame { .. } => {}
+                Item::Gap { why: Why::Damaged, .. } => damaged += 1,
+                Item::Gap { .. } => {}
+                Item::Tail | Item::End => break,
+            }
+        }
+        let tail = &ring[ring.len().saturating_sub(RING_LEN)..];
+        out.write_all(tail)?;
+        Ok(Content { bytes: tail.len() as u64, damaged })
+    }
+
+    fn copy_meta(&self, session: &Session, out: &mut dyn Write) -> io::Result<Content> {
+        let mut text = session.meta.to_json();
+        text.push('\n');
+        out.write_all(text.as_bytes())?;
+        Ok(Content { bytes: text.len() as u64, damaged: 0 })
+    }
+
+    /// JSON lines, `il.event/1`: what the recorder noted, between the session's start and its end.
+    fn copy_events(&self, session: &Session, out: &mut dyn Write) -> io::Result<Content> {
+        let mut lines = Lines { session, out, seq: 0, bytes: 0 };
+        lines.write(0, "session_start", |o| session.meta.write_start(o))?;
+        let mut damaged = 0;
+        let mut at_us = 0;
+        let mut reader = self.store.read(&session.entry, Chain::Tape);
+        while let Some(next) = next_event(&mut reader, &mut at_us) {
+            match next {
+                Noted::Event(text) => {
+                    // What the recorder wrote is an object whose first member is its kind.
+                    let Ok(value) = json::parse(&text) else { continue };
+                    let Some(members) = value.as_object() else { continue };
+                    let kind = value.str_at("kind").unwrap_or("note");
+                    lines.write(at_us, kind, |o| {
+                        for (name, value) in members.iter().filter(|(name, _)| *name != "kind") {
+                            o.value(name, value);
+                        }
+                    })?;
+                }
+                Noted::Dropped(text) => {
+                    let notice = json::parse(&text).unwrap_or(json::Value::Null);
+                    lines.write(at_us, "gap", |o| {
+                        o.int_opt("bytes", notice.u64_at("dropped"));
+                        o.int_opt("from_us", notice.u64_at("from_us"));
+                        o.int_opt("to_us", notice.u64_at("to_us"));
+                        o.int_opt("errno", notice.u64_at("errno"));
+                    })?;
+                }
+                Noted::Damaged(bytes) => {
+                    damaged += 1;
+                    lines.write(at_us, "gap", |o| {
+                        o.int("bytes", bytes);
+                        o.string("why", "damaged");
+                    })?;
+                }
+            }
+        }
+        if session.meta.ending.is_some() {
+            let at_us = session.duration_us(0).unwrap_or(at_us);
+            lines.write(at_us, "session_end", |o| {
+                o.string("outcome", session.status.name());
+                session.meta.write_end(o);
+            })?;
+        }
+        Ok(Content { bytes: lines.bytes, damaged })
+    }
+}
+
+/// Whether a stream is something the command printed.
+fn is_output(stream: StreamId) -> bool {
+    [StreamId::STDOUT, StreamId::STDERR, StreamId::TERMINAL].contains(&stream)
+}
+
+enum Noted {
+    Event(Vec<u8>),
+    Dropped(Vec<u8>),
+    Damaged(u64),
+}
+
+/// The next thing worth a line. Events are far smaller than a page, so none goes on in a second
+/// frame but at a page's end, where its pieces are put together.
+fn next_event(reader: &mut Reader, at_us: &mut u64) -> Option<Noted> {
+    let mut text: Vec<u8> = Vec::new();
+    loop {
+        match reader.next() {
+            Item::Frame { stream: StreamId::EVENTS, t_us, bytes, flags } => {
+                *at_us = t_us;
+                text.extend_from_slice(bytes);
+                if flags & crate::store::layout::MORE == 0 {
+                    return Some(Noted::Event(text));
+                }
+            }
+            Item::Frame { stream: StreamId::NOTICE, t_us, bytes, .. } => {
+                *at_us = t_us;
+                return Some(Noted::Dropped(bytes.to_vec()));
+            }
+            Item::Frame { t_us, .. } => *at_us = t_us,
+            Item::Gap { bytes, why: Why::Damaged } => return Some(Noted::Damaged(bytes)),
+            Item::Gap { .. } => {}
+            Item::Tail | Item::End => return None,
+        }
+    }
+}
+
+struct Lines<'a> {
+    session: &'a Session,
+    out: &'a mut dyn Write,
+    seq: u64,
+    bytes: u64,
+}
+
+impl Lines<'_> {
+    fn write(
+        &mut self,
+        at_us: u64,
+        kind: &str,
+        body: impl FnOnce(&mut json::ObjectWriter<'_>),
+    ) -> io::Result<()> {
+        let mut text = String::new();
+        self.seq += 1;
+        write_object(&mut text, |o| {
+            o.int("v", 1);
+            o.string("session", &self.session.id.to_string());
+            o.int("seq", self.seq);
+            let at = i64::try_from(at_us).unwrap_or(i64::MAX);
+            o.string("t", &self.session.meta.started.plus_us(at).rfc3339());
+            o.int("mono_ns", at_us.saturating_mul(1000));
+            o.string("kind", kind);
+            o.string("src", "pty");
+            body(o);
+        });
+        text.push('\n');
+        self.bytes += text.len() as u64;
+        self.out.write_all(text.as_bytes())
+    }
+}
