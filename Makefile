@@ -3,6 +3,7 @@
 #   make            the optimised binary, target/release/il
 #   make test       everything that must hold, set-up included
 #   make check      what needs no run: format, lints, man pages, tidiness, other platforms
+#   make bench sim  figures, and the store against a simulated disk, for as long as it takes
 #   make static     one file that runs on any Linux of this architecture
 #   make install    PREFIX=/usr/local DESTDIR=
 
@@ -43,6 +44,15 @@ check: setup
 
 test: setup check static
 	$(CARGO) test --locked --no-fail-fast
+
+# How the relay stands to a bare one, script and asciinema, with the bars il has set itself.
+bench: setup
+	$(CARGO) bench --locked --bench relay
+
+# Cuts the store's workloads before every operation, by kill and by power, far more of them than
+# the tests do. IL_SEED=n runs one alone.
+sim:
+	IL_SIM=long $(CARGO) test --release --locked --test sim -- --nocapture
 
 # Proves that the binary asks nothing of the machine it lands on, and that it is small.
 static:
@@ -107,4 +117,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all setup check test static static-musl static-glibc static-proof man install uninstall clean
+.PHONY: all setup check test bench sim static static-musl static-glibc static-proof man install uninstall clean
