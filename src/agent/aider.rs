@@ -5,13 +5,36 @@
 //! tags holds reasoning, all else is the model's. The user's and the program's lines end in two
 //! spaces, which is what tells them from a quotation or a heading in an answer.
 
+use super::detect::Words;
+use super::locate::{Base, Place, Project};
 use super::transcript::Builder;
 use super::{Agent, File, Scope, Transcript};
 use crate::event::*;
 use crate::time::WallTime;
 use std::collections::VecDeque;
 
-pub(super) const AGENT: Agent = Agent { name: "aider", read };
+pub(super) const AGENT: Agent = Agent {
+    name: "aider",
+    programs: &["aider"],
+    packages: &["aider-chat"],
+    places: &[Place {
+        env: None,
+        tail: "",
+        base: Base::Repository,
+        patterns: &[".aider.chat.history.md", ".aider.input.history"],
+        project: Project::None,
+    }],
+    session_key: |_| ".aider".to_owned(),
+    words: &Words {
+        resume: &[],
+        session: &[],
+        subcommands: &[],
+        latest: &["--restore-chat-history"],
+        prompt: &["-m", "--message"],
+        back: &[],
+    },
+    read,
+};
 
 const RUN: &str = "# aider chat started at ";
 const THINKING: &str = "<thinking-content-";

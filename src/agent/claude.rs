@@ -3,13 +3,40 @@
 //! A finished answer of the model is several lines with one `message.id`; the lines form a tree by
 //! `uuid` and `parentUuid`, and only the branch that ends in the last line is the conversation.
 
+use super::detect::Words;
+use super::locate::{Base, Place, Project};
 use super::transcript::{Builder, time_text};
 use super::{Agent, File, NoteKind, Scope, Transcript, tool};
 use crate::event::*;
 use crate::json::{Value, parse_lossy, records};
 use std::collections::{HashMap, HashSet};
 
-pub(super) const AGENT: Agent = Agent { name: "claude", read };
+pub(super) const AGENT: Agent = Agent {
+    name: "claude",
+    programs: &["claude"],
+    packages: &["@anthropic-ai/claude-code"],
+    places: &[Place {
+        env: Some(("CLAUDE_CONFIG_DIR", "projects")),
+        tail: ".claude/projects",
+        base: Base::Home,
+        patterns: &["*/*.jsonl", "*/*/subagents/agent-*.jsonl", "*/*/subagents/agent-*.meta.json"],
+        project: Project::Dashes,
+    }],
+    session_key: |path| {
+        // <project>/<session>.jsonl and <project>/<session>/subagents/…
+        let session = path.split('/').nth(1).unwrap_or_default();
+        session.trim_end_matches(".jsonl").to_owned()
+    },
+    words: &Words {
+        resume: &["--resume", "-r"],
+        session: &["--session-id"],
+        subcommands: &[],
+        latest: &["-c", "--continue"],
+        prompt: &["-p", "--print"],
+        back: &["claude", "--resume"],
+    },
+    read,
+};
 
 /// Records without any part in the conversation.
 const NOISE: &[&str] = &[

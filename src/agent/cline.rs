@@ -2,12 +2,35 @@
 //! and `<id>.json` beside it for the session.
 
 use super::claude::plain_text;
+use super::detect::Words;
+use super::locate::{Base, Place, Project};
 use super::transcript::{Builder, time_ms, time_text};
 use super::{Agent, File, NoteKind, Scope, Transcript, tool};
 use crate::event::*;
 use crate::json::{Value, parse_lossy};
 
-pub(super) const AGENT: Agent = Agent { name: "cline", read };
+pub(super) const AGENT: Agent = Agent {
+    name: "cline",
+    programs: &["cline"],
+    packages: &["cline"],
+    places: &[Place {
+        env: None,
+        tail: ".cline/data/sessions",
+        base: Base::Home,
+        patterns: &["*/*.json"],
+        project: Project::None,
+    }],
+    session_key: |path| path.split('/').next().unwrap_or_default().to_owned(),
+    words: &Words {
+        resume: &["--id"],
+        session: &[],
+        subcommands: &[],
+        latest: &[],
+        prompt: &[],
+        back: &["cline", "--id"],
+    },
+    read,
+};
 
 fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
     let mut out = Builder::new(AGENT.name);

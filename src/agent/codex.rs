@@ -6,13 +6,45 @@
 //! new file that goes on from a place in another (`history_base`).
 
 use super::claude::plain_text;
+use super::detect::Words;
+use super::locate::{Base, Place, Project};
 use super::transcript::{Builder, time_text};
 use super::{Agent, File, Scope, Transcript, tool};
 use crate::event::*;
 use crate::json::{Value, parse_lossy, records};
 use std::collections::HashMap;
 
-pub(super) const AGENT: Agent = Agent { name: "codex", read };
+pub(super) const AGENT: Agent = Agent {
+    name: "codex",
+    programs: &["codex"],
+    packages: &["@openai/codex"],
+    places: &[
+        Place {
+            env: Some(("CODEX_HOME", "sessions")),
+            tail: ".codex/sessions",
+            base: Base::Home,
+            patterns: &["*/*/*/rollout-*.jsonl"],
+            project: Project::None,
+        },
+        Place {
+            env: Some(("CODEX_HOME", "archived_sessions")),
+            tail: ".codex/archived_sessions",
+            base: Base::Home,
+            patterns: &["rollout-*.jsonl"],
+            project: Project::None,
+        },
+    ],
+    session_key: thread_of,
+    words: &Words {
+        resume: &[],
+        session: &[],
+        subcommands: &["resume", "fork"],
+        latest: &["--last"],
+        prompt: &["exec", "e"],
+        back: &["codex", "resume"],
+    },
+    read,
+};
 
 /// Events that repeat what other records say, or say nothing of the conversation.
 const NOISE: &[&str] = &[
@@ -55,6 +87,13 @@ const INJECTED: &[&str] = &[
     "<subagent_notification>",
     "<INSTRUCTIONS>",
 ];
+
+/// The thread in a rollout's name: `rollout-<19 characters of time>-<thread>[_<segment>].jsonl`.
+fn thread_of(path: &str) -> String {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let id = name.strip_prefix("rollout-").and_then(|rest| rest.get(20..)).unwrap_or_default();
+    id.split(['_', '.']).next().unwrap_or_default().to_owned()
+}
 
 fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
     let mut heads: Vec<Head> =

@@ -1,12 +1,35 @@
 //! GitHub Copilot CLI: `~/.copilot/session-state/<session>/events.jsonl`, every event once, with
 //! subagents in the same file under their `agentId`.
 
+use super::detect::Words;
+use super::locate::{Base, Place, Project};
 use super::transcript::{Builder, time_text};
 use super::{Agent, File, Scope, Transcript, tool};
 use crate::event::*;
 use crate::json::{Value, records};
 
-pub(super) const AGENT: Agent = Agent { name: "copilot", read };
+pub(super) const AGENT: Agent = Agent {
+    name: "copilot",
+    programs: &["copilot"],
+    packages: &["@github/copilot"],
+    places: &[Place {
+        env: Some(("COPILOT_HOME", "session-state")),
+        tail: ".copilot/session-state",
+        base: Base::Home,
+        patterns: &["*/events.jsonl", "*/workspace.yaml"],
+        project: Project::None,
+    }],
+    session_key: |path| path.split('/').next().unwrap_or_default().to_owned(),
+    words: &Words {
+        resume: &["--resume"],
+        session: &["--session-id"],
+        subcommands: &[],
+        latest: &["--continue"],
+        prompt: &["-p", "--prompt"],
+        back: &["copilot", "--resume="],
+    },
+    read,
+};
 
 /// Records that say nothing of the conversation that others do not say.
 const NOISE: &[&str] = &[

@@ -1,12 +1,35 @@
 //! Cursor's agent: `~/.cursor/projects/<cwd>/agent-transcripts/<session>/<session>.jsonl`: roles and
 //! content only, without times, ids, results or tokens. Known from what others published.
 
+use super::detect::Words;
+use super::locate::{Base, Place, Project};
 use super::transcript::Builder;
 use super::{Agent, File, Scope, Transcript, tool};
 use crate::event::*;
 use crate::json::{Value, records};
 
-pub(super) const AGENT: Agent = Agent { name: "cursor", read };
+pub(super) const AGENT: Agent = Agent {
+    name: "cursor",
+    programs: &["cursor-agent", "agent"],
+    packages: &[],
+    places: &[Place {
+        env: Some(("CURSOR_CONFIG_DIR", "projects")),
+        tail: ".cursor/projects",
+        base: Base::Home,
+        patterns: &["*/agent-transcripts/*/*.jsonl", "*/agent-transcripts/*/subagents/*.jsonl"],
+        project: Project::None,
+    }],
+    session_key: |path| path.split('/').nth(2).unwrap_or_default().to_owned(),
+    words: &Words {
+        resume: &["--resume"],
+        session: &[],
+        subcommands: &["resume"],
+        latest: &["--continue"],
+        prompt: &["-p", "--print"],
+        back: &["cursor-agent", "--resume"],
+    },
+    read,
+};
 
 fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
     let mut out = Builder::new(AGENT.name);

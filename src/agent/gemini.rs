@@ -7,13 +7,48 @@
 //! flags what it takes back.
 
 use super::claude::plain_text;
+use super::detect::Words;
+use super::locate::{Base, Place, Project};
 use super::transcript::{Builder, time_text};
 use super::{Agent, File, NoteKind, Scope, Transcript, tool};
 use crate::event::*;
 use crate::json::{Value, parse_lossy, records};
 use std::collections::{HashMap, HashSet};
 
-pub(super) const AGENT: Agent = Agent { name: "gemini", read };
+pub(super) const AGENT: Agent = Agent {
+    name: "gemini",
+    programs: &["gemini"],
+    packages: &["@google/gemini-cli"],
+    places: &[Place {
+        env: Some(("GEMINI_CLI_HOME", ".gemini/tmp")),
+        tail: ".gemini/tmp",
+        base: Base::Home,
+        patterns: &["*/chats/session-*.jsonl", "*/chats/session-*.json", "*/chats/*/*.jsonl"],
+        project: Project::None,
+    }],
+    session_key: |path| {
+        // …/session-<time>-<first 8 of the id>.jsonl, and subagents in a directory of the whole id.
+        let mut names = path.rsplit('/');
+        let name = names.next().unwrap_or_default();
+        let outer = names.next().unwrap_or_default();
+        let stem = name.split('.').next().unwrap_or_default();
+        let id = if name.starts_with("session-") {
+            stem.rsplit('-').next().unwrap_or(stem)
+        } else {
+            outer
+        };
+        id.chars().take(8).collect()
+    },
+    words: &Words {
+        resume: &["--resume", "-r"],
+        session: &["--session-id"],
+        subcommands: &[],
+        latest: &[],
+        prompt: &["-p", "--prompt", "-i", "--prompt-interactive"],
+        back: &["gemini", "--resume"],
+    },
+    read,
+};
 
 /// The program's own words before the first prompt.
 const CONTEXT: &str = "<session_context>";

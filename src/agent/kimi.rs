@@ -4,13 +4,36 @@
 //! usage records, and requests for permission with their answers.
 
 use super::claude::plain_text;
+use super::detect::Words;
+use super::locate::{Base, Place, Project};
 use super::transcript::{Builder, time_ms};
 use super::{Agent, File, NoteKind, Scope, Transcript, tool};
 use crate::event::*;
 use crate::json::{Value, parse_lossy, records};
 use std::collections::HashMap;
 
-pub(super) const AGENT: Agent = Agent { name: "kimi", read };
+pub(super) const AGENT: Agent = Agent {
+    name: "kimi",
+    programs: &["kimi"],
+    packages: &["@moonshot-ai/kimi-code", "kimi-cli"],
+    places: &[Place {
+        env: Some(("KIMI_CODE_HOME", "sessions")),
+        tail: ".kimi-code/sessions",
+        base: Base::Home,
+        patterns: &["*/*/agents/*/wire.jsonl", "*/*/state.json"],
+        project: Project::None,
+    }],
+    session_key: |path| path.split('/').nth(1).unwrap_or_default().to_owned(),
+    words: &Words {
+        resume: &["-r", "--resume", "-S", "--session"],
+        session: &[],
+        subcommands: &[],
+        latest: &["-C", "--continue"],
+        prompt: &["-p", "--prompt"],
+        back: &["kimi", "-r"],
+    },
+    read,
+};
 
 /// Records that repeat others or are the program's own bookkeeping.
 const NOISE: &[&str] = &[

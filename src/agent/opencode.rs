@@ -4,14 +4,47 @@
 //! In all three a session has messages and a message has parts. What the user took back is deleted
 //! from its tables with the next prompt, and still stands in the `event` table.
 
+use super::detect::Words;
+use super::locate::{Base, Place, Project};
 use super::transcript::{Builder, time_ms};
 use super::{Agent, File, NoteKind, Scope, Transcript, tool};
 use crate::event::*;
 use crate::json::{Value, parse_lossy};
-use crate::sqlite::{Database, Place, Row, Table};
+use crate::sqlite::{self, Database, Row, Table};
 use std::collections::{BTreeMap, HashMap};
 
-pub(super) const AGENT: Agent = Agent { name: "opencode", read };
+pub(super) const AGENT: Agent = Agent {
+    name: "opencode",
+    programs: &["opencode"],
+    packages: &["opencode-ai"],
+    places: &[Place {
+        env: Some(("XDG_DATA_HOME", "opencode")),
+        tail: ".local/share/opencode",
+        base: Base::Home,
+        patterns: &[
+            "opencode*.db",
+            "opencode*.db-wal",
+            "storage/session/*/*.json",
+            "storage/message/*/*.json",
+            "storage/part/*/*.json",
+        ],
+        project: Project::None,
+    }],
+    session_key: |path| {
+        // One database holds all sessions; so does the old directory.
+        let name = path.split('/').next().unwrap_or_default();
+        name.trim_end_matches("-wal").to_owned()
+    },
+    words: &Words {
+        resume: &["-s", "--session"],
+        session: &[],
+        subcommands: &[],
+        latest: &["-c", "--continue"],
+        prompt: &["run", "--prompt", "-p"],
+        back: &["opencode", "-s"],
+    },
+    read,
+};
 
 const REJECTED: &str = "The user rejected permission";
 
@@ -99,7 +132,7 @@ impl Store {
             Ok(database) => database,
             Err(e) => return out.note(NoteKind::Unreadable(e.to_string())),
         };
-        let span = |place: Place| {
+        let span = |place: sqlite::Place| {
             let file = if place.in_wal { wal.unwrap_or(index) } else { index };
             (file, place.offset, place.len)
         };
@@ -269,7 +302,7 @@ fn session_of(table: &Table, row: &Row) -> Option<(String, Value)> {
             session.insert(name, text);
         }
     }
-    if let crate::sqlite::Value::Int(ms) = table.value(row, "time_created") {
+    if let sqlite::Value::Int(ms) = table.value(row, "time_created") {
         session.insert("time", crate::json::Object::from_iter([("created", *ms)]));
     }
     if let Some(revert) = table.text(row, "revert").and_then(|t| parse_lossy(t.as_bytes()).ok()) {

@@ -1,12 +1,38 @@
 //! Qwen Code: `~/.qwen/projects/<cwd>/chats/<session>.jsonl`, one line a message.
 
 use super::claude::plain_text;
+use super::detect::Words;
+use super::locate::{Base, Place, Project};
 use super::transcript::{Builder, time_text};
 use super::{Agent, File, Scope, Transcript, tool};
 use crate::event::*;
 use crate::json::{Value, records};
 
-pub(super) const AGENT: Agent = Agent { name: "qwen", read };
+pub(super) const AGENT: Agent = Agent {
+    name: "qwen",
+    programs: &["qwen"],
+    packages: &["@qwen-code/qwen-code"],
+    places: &[Place {
+        env: None,
+        tail: ".qwen/projects",
+        base: Base::Home,
+        patterns: &["*/chats/*.jsonl"],
+        project: Project::Dashes,
+    }],
+    session_key: |path| {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        name.trim_end_matches(".jsonl").to_owned()
+    },
+    words: &Words {
+        resume: &["--resume", "-r"],
+        session: &["--session-id"],
+        subcommands: &[],
+        latest: &["-c", "--continue"],
+        prompt: &["-p", "--prompt", "-i", "--prompt-interactive"],
+        back: &["qwen", "--resume"],
+    },
+    read,
+};
 
 fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
     let mut out = Builder::new(AGENT.name);
