@@ -11,6 +11,8 @@ mod copilot;
 mod cursor;
 mod detect;
 mod gemini;
+pub mod generic;
+pub mod keys;
 mod kimi;
 pub mod locate;
 mod opencode;

@@ -1,0 +1,429 @@
+//! Turns of programs that keep no transcript, from what crossed the terminal: marks that a shell or
+//! an agent sets around commands (OSC 133), lines that were typed, and quiet. A guess, and each
+//! says how sure it is.
+
+use super::keys::{Keys, Typed};
+use crate::event::*;
+use crate::time::WallTime;
+
+/// How long the output must rest for a turn to have ended, in microseconds.
+pub const QUIET_US: u64 = 1_000_000;
+/// The most turns that are looked for.
+pub const TURNS_MAX: usize = 100_000;
+/// The longest mark that is understood, in bytes.
+const MARK_LEN_MAX: usize = 256;
+
+/// Confidence of a turn between marks.
+const MARKED: f64 = 0.95;
+/// Confidence of a line that was answered.
+const ANSWERED: f64 = 0.6;
+/// Confidence of a line in a program that has the whole screen: it may be text for an editor.
+const FULL_SCREEN: f64 = 0.3;
+
+/// Which way bytes went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the user.
+    Input,
+    /// To the user.
+    Output,
+}
+
+/// Bytes that crossed the terminal.
+#[derive(Clone, Copy, Debug)]
+pub struct Crossing<'a> {
+    /// Microseconds since the session began.
+    pub t_us: u64,
+    /// Which way.
+    pub direction: Direction,
+    /// What.
+    pub bytes: &'a [u8],
+}
+
+/// What began a turn, as far as it can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ground {
+    /// A mark before a command's output.
+    Mark,
+    /// Enter after a line.
+    Line,
+}
+
+/// One turn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GenericTurn {
+    /// When it began, in microseconds since the session began.
+    pub started_us: u64,
+    /// When its output ended.
+    pub ended_us: u64,
+    /// What was typed; empty where a mark came without keys (a command from history).
+    pub text: String,
+    /// A part of it was pasted.
+    pub pasted: bool,
+    /// Characters that were typed and taken back.
+    pub taken_back: u64,
+    /// What began it.
+    pub ground: Ground,
+    /// The exit status that a mark states.
+    pub exit_code: Option<i32>,
+    /// The user stopped it with ^C.
+    pub interrupted: bool,
+    /// The bytes of output that belong to it.
+    pub output: std::ops::Range<u64>,
+    /// How sure it is, 0 to 1.
+    pub conf: f64,
+}
+
+/// The turns of a session, from its keystrokes and its output in their order.
+pub fn turns<'a>(crossings: impl IntoIterator<Item = Crossing<'a>>) -> Vec<GenericTurn> {
+    let mut finder = Finder::default();
+    for crossing in crossings {
+        match crossing.direction {
+            Direction::Input => finder.input(crossing.t_us, crossing.bytes),
+            Direction::Output => finder.output(crossing.t_us, crossing.bytes),
+        }
+    }
+    finder.finish()
+}
+
+/// All that was typed, line below line: what a transcript's first prompt is looked for in.
+pub fn typed_text<'a>(crossings: impl IntoIterator<Item = Crossing<'a>>) -> String {
+    let mut keys = Keys::new();
+    let mut all = String::new();
+    for crossing in crossings.into_iter().filter(|c| c.direction == Direction::Input) {
+        keys.feed(crossing.bytes, &mut |typed| {
+            if let Typed::Line { text, .. } = typed {
+                all.push_str(&text);
+                all.push('\n');
+            }
+        });
+    }
+    all
+}
+
+/// The turns as events: a message of the user, and the end of the turn with its output's place.
+pub fn events(turns: &[GenericTurn], started: WallTime) -> Vec<Event> {
+    let mut events = Vec::new();
+    for turn in turns {
+        let at = |us: u64, body: Body| Event {
+            time: Some(started.plus_us(i64::try_from(us).unwrap_or(i64::MAX))),
+            mono_ns: us.checked_mul(1000),
+            conf: turn.conf,
+            ..Event::new(Source::Pty, body)
+        };
+        let form = if turn.pasted { MessageForm::Pasted } else { MessageForm::Typed };
+        events.push(at(
+            turn.started_us,
+            UserMessage {
+                text: turn.text.clone(),
+                form: Some(form),
+                edited_keystrokes: (turn.taken_back > 0).then_some(turn.taken_back),
+                ..Default::default()
+            }
+            .into(),
+        ));
+        if turn.interrupted {
+            let key = Some("ctrl-c".to_owned());
+            events.push(at(turn.ended_us, Interrupt { key, effect: None }.into()));
+        }
+        let stop_reason =
+            if turn.interrupted { StopReason::Cancelled } else { StopReason::EndTurn };
+        let evidence = Evidence {
+            stream: "stdout".to_owned(),
+            offset: turn.output.start,
+            len: turn.output.end - turn.output.start,
+        };
+        let end = TurnEnd {
+            stop_reason: Some(stop_reason),
+            duration_ms: Some((turn.ended_us - turn.started_us) / 1000),
+            ..Default::default()
+        };
+        events.push(Event { evidence: Some(evidence), ..at(turn.ended_us, end.into()) });
+    }
+    for (seq, event) in events.iter_mut().enumerate() {
+        event.seq = seq as u64;
+    }
+    number(&mut events);
+    events
+}
+
+#[derive(Default)]
+struct Finder {
+    turns: Vec<GenericTurn>,
+    keys: Keys,
+    /// Output so far, in bytes.
+    offset: u64,
+    last_output_us: u64,
+    /// A turn that waits for its output, or has it still coming.
+    open: Option<GenericTurn>,
+    /// The last line typed, for the mark that follows it.
+    line: Option<(String, bool, u64)>,
+    /// Marks have been seen: they say more than lines do.
+    marks: bool,
+    full_screen: bool,
+    sequence: Option<Vec<u8>>,
+}
+
+impl Finder {
+    fn input(&mut self, t_us: u64, bytes: &[u8]) {
+        let mut typed = Vec::new();
+        self.keys.feed(bytes, &mut |one| typed.push(one));
+        for one in typed {
+            match one {
+                Typed::Line { text, pasted, taken_back } if !text.trim().is_empty() => {
+                    if self.marks {
+                        self.line = Some((text, pasted, taken_back));
+                    } else {
+                        self.close(None);
+                        let conf = if self.full_screen { FULL_SCREEN } else { ANSWERED };
+                        self.begin(t_us, Ground::Line, (text, pasted, taken_back), conf);
+                    }
+                }
+                Typed::Interrupt => {
+                    if let Some(turn) = &mut self.open {
+                        turn.interrupted = true;
+                    }
+                }
+                Typed::Line { .. } | Typed::Escape => {}
+            }
+        }
+    }
+
+    fn begin(&mut self, t_us: u64, ground: Ground, line: (String, bool, u64), conf: f64) {
+        let (text, pasted, taken_back) = line;
+        self.open = Some(GenericTurn {
+            started_us: t_us,
+            ended_us: t_us,
+            text,
+            pasted,
+            taken_back,
+            ground,
+            exit_code: None,
+            interrupted: false,
+            output: self.offset..self.offset,
+            conf,
+        });
+    }
+
+    fn output(&mut self, t_us: u64, bytes: &[u8]) {
+        let rested = t_us.saturating_sub(self.last_output_us) > QUIET_US;
+        if let Some(turn) = self.open.as_mut().filter(|turn| turn.ground == Ground::Line) {
+            // After a rest, output that no line asked for is none of this turn.
+            let over = rested && turn.output.end > turn.output.start;
+            if !over {
+                turn.output.end = self.offset + bytes.len() as u64;
+                turn.ended_us = t_us;
+            }
+        }
+        self.last_output_us = t_us;
+        for (at, &b) in bytes.iter().enumerate() {
+            self.mark_byte(t_us, self.offset + at as u64 + 1, b);
+        }
+        self.offset += bytes.len() as u64;
+    }
+
+    /// Collects `ESC ] … BEL` and `ESC [ ? … h` without a terminal behind it.
+    fn mark_byte(&mut self, t_us: u64, end: u64, b: u8) {
+        let Some(sequence) = &mut self.sequence else {
+            if b == 0x1b {
+                self.sequence = Some(Vec::new());
+            }
+            return;
+        };
+        sequence.push(b);
+        let osc = sequence[0] == b']';
+        let done = match sequence[0] {
+            b']' => b == 0x07 || sequence.ends_with(b"\x1b\\"),
+            b'[' => sequence.len() > 1 && (0x40..=0x7e).contains(&b),
+            _ => true,
+        };
+        if done {
+            let sequence = self.sequence.take().unwrap_or_default();
+            if osc {
+                self.mark(t_us, end, &sequence);
+            } else {
+                self.mode(&sequence);
+            }
+        } else if sequence.len() > MARK_LEN_MAX {
+            self.sequence = None;
+        }
+    }
+
+    fn mode(&mut self, sequence: &[u8]) {
+        for (on, tail) in [(true, b'h'), (false, b'l')] {
+            if [&b"[?1049"[..], b"[?1047", b"[?47"]
+                .iter()
+                .any(|m| sequence.strip_suffix(&[tail]) == Some(m))
+            {
+                self.full_screen = on;
+            }
+        }
+    }
+
+    /// `OSC 133 ; C`: a command's output begins. `OSC 133 ; D ; status`: it has ended. A prompt
+    /// (`A`) ends one too, for those that set no `D`.
+    fn mark(&mut self, t_us: u64, end: u64, sequence: &[u8]) {
+        let text = String::from_utf8_lossy(sequence);
+        let text = text.trim_end_matches(['\x07', '\\']).trim_end_matches('\x1b');
+        let Some(mark) = text.strip_prefix("]133;") else { return };
+        if !std::mem::replace(&mut self.marks, true) {
+            // The line that led here has already begun a turn of lesser ground.
+            if let Some(turn) = self.open.take() {
+                self.line = Some((turn.text, turn.pasted, turn.taken_back));
+            }
+        }
+        let mut parts = mark.split(';');
+        match parts.next().unwrap_or_default() {
+            "C" => {
+                self.close(Some((t_us, end)));
+                let line = self.line.take().unwrap_or_default();
+                self.begin(t_us, Ground::Mark, line, MARKED);
+                if let Some(turn) = &mut self.open {
+                    turn.output = end..end;
+                }
+            }
+            "D" => {
+                if let Some(turn) = &mut self.open {
+                    turn.exit_code = parts.next().and_then(|code| code.parse().ok());
+                }
+                self.close(Some((t_us, end)));
+            }
+            "A" => self.close(Some((t_us, end))),
+            _ => {}
+        }
+    }
+
+    /// The open turn has ended: at a mark, or where its output did.
+    fn close(&mut self, mark: Option<(u64, u64)>) {
+        let Some(mut turn) = self.open.take() else { return };
+        if let (Ground::Mark, Some((t_us, end))) = (turn.ground, mark) {
+            turn.ended_us = t_us;
+            turn.output.end = end.max(turn.output.start);
+        }
+        // A line that nothing answered is no turn: an echo is the least answer.
+        let answered = turn.ground == Ground::Mark || turn.output.end > turn.output.start;
+        if answered && self.turns.len() < TURNS_MAX {
+            self.turns.push(turn);
+        }
+    }
+
+    fn finish(mut self) -> Vec<GenericTurn> {
+        let end = (self.last_output_us, self.offset);
+        self.close(Some(end));
+        self.turns
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One crossing a line: `<seconds> < typed` or `<seconds> > printed`, with `\e`, `\r`, `\a`.
+    /// Expected: `text [start-end] conf output`.
+    fn check(script: &str, expected: &[&str]) {
+        let lines: Vec<(u64, Direction, Vec<u8>)> = script
+            .lines()
+            .filter(|l| !l.trim().is_empty())
+            .map(|line| {
+                let mut parts = line.trim().splitn(3, ' ');
+                let seconds: f64 = parts.next().and_then(|s| s.parse().ok()).expect(line);
+                let direction =
+                    if parts.next() == Some("<") { Direction::Input } else { Direction::Output };
+                let bytes = parts
+                    .next()
+                    .unwrap_or_default()
+                    .replace("\\e", "\x1b")
+                    .replace("\\r", "\r")
+                    .replace("\\a", "\x07");
+                ((seconds * 1e6) as u64, direction, bytes.into_bytes())
+            })
+            .collect();
+        let all: Vec<u8> =
+            lines.iter().filter(|l| l.1 == Direction::Output).flat_map(|l| l.2.clone()).collect();
+        let crossings = lines.iter().map(|(t_us, direction, bytes)| Crossing {
+            t_us: *t_us,
+            direction: *direction,
+            bytes,
+        });
+        let seen: Vec<String> = turns(crossings)
+            .iter()
+            .map(|t| {
+                let output = &all[t.output.start as usize..t.output.end as usize];
+                let code = t.exit_code.map_or(String::new(), |code| format!(" ={code}"));
+                let stopped = if t.interrupted { " ^C" } else { "" };
+                format!(
+                    "{} [{}-{}] {} {:?}{code}{stopped}",
+                    t.text,
+                    t.started_us / 100_000,
+                    t.ended_us / 100_000,
+                    t.conf,
+                    String::from_utf8_lossy(output)
+                )
+            })
+            .collect();
+        assert_eq!(seen, expected, "{script}");
+    }
+
+    #[test]
+    fn a_typed_line_and_what_follows_it_are_a_turn() {
+        check(
+            "0.0 > prompt\n1.0 < hi\\r\n1.1 > hello\n1.5 > more\n9.0 > tick\n10.0 < bye\\r\n10.1 > ok",
+            &["hi [10-15] 0.6 \"hellomore\"", "bye [100-101] 0.6 \"ok\""],
+        );
+        check("1.0 < \\r\n1.1 > x\n2.0 < y", &[]);
+        check("1.0 < unanswered\\r", &[]);
+        check("1.0 < go\\r\n1.1 > a\n1.2 < \x03\n1.3 > b", &["go [10-13] 0.6 \"ab\" ^C"]);
+        check(
+            "0.5 > \\e[?1049h\n1.0 < text\\r\n1.1 > x\n2.0 > \\e[?1049l",
+            &["text [10-20] 0.3 \"x\\u{1b}[?1049l\""],
+        );
+    }
+
+    #[test]
+    fn marks_say_more_than_lines() {
+        check(
+            "0.0 > \\e]133;A\\a$ \\e]133;B\\a\n1.0 < ls\\r\n1.1 > ls\\e]133;C\\a\n1.2 > file\\e]133;D;2\\a\n1.3 > \\e]133;A\\a$ ",
+            &["ls [11-12] 0.95 \"file\\u{1b}]133;D;2\\u{7}\" =2"],
+        );
+        check("1.0 < ls\\r\n1.1 > \\e]133;C\\e\\\n1.2 > out", &["ls [11-12] 0.95 \"out\""]);
+        // A command from history has no keys.
+        check(
+            "0.0 > \\e]133;A\\a\n1.0 > \\e]133;C\\ax\\e]133;D\\a",
+            &[" [10-10] 0.95 \"x\\u{1b}]133;D\\u{7}\""],
+        );
+    }
+
+    #[test]
+    fn turns_become_events() {
+        let turn = turns([
+            Crossing { t_us: 5, direction: Direction::Input, bytes: b"hx\x7fi\r" },
+            Crossing { t_us: 9, direction: Direction::Output, bytes: b"ok" },
+        ]);
+        let events = events(&turn, WallTime { unix_us: 1_000_000, offset_s: 0 });
+        let kinds: Vec<&str> = events.iter().map(|e| e.body.kind()).collect();
+        assert_eq!(kinds, ["user_message", "turn_end"]);
+        assert_eq!((events[0].mono_ns, events[0].turn, events[0].conf), (Some(5000), Some(1), 0.6));
+        assert!(
+            matches!(&events[0].body, Body::UserMessage(m) if m.text == "hi" && m.edited_keystrokes == Some(1))
+        );
+    }
+
+    #[test]
+    fn rubbish_neither_panics_nor_grows() {
+        const PIECES: &[u8] = b"\x1b]133;CDA\x07\\[?1049hl\r\n;0x";
+        let mut bytes = Vec::new();
+        let mut state = 7u64;
+        for _ in 0..20_000 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            bytes.push(PIECES[(state >> 33) as usize % PIECES.len()]);
+        }
+        let halves = bytes.chunks(7).enumerate().map(|(i, bytes)| Crossing {
+            t_us: i as u64,
+            direction: if i % 2 == 0 { Direction::Input } else { Direction::Output },
+            bytes,
+        });
+        let found = turns(halves);
+        assert!(found.windows(2).all(|w| w[0].output.end <= w[1].output.start));
+        assert!(found.iter().all(|t| t.started_us <= t.ended_us));
+    }
+}
