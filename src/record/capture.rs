@@ -269,11 +269,12 @@ impl<'a> Capture<'a> {
 
     /// Moves bytes until the command has ended and everything is where it belongs. All signals are
     /// blocked when it is called; while it runs they are let in only where it sleeps.
-    pub fn run(mut self, first: Option<Event>) -> (End, Tape, Clock) {
+    ///
+    /// `first` is what has just happened: the command is to be started by its monitor, runs, or
+    /// could not be executed.
+    pub fn run(mut self, first: Event) -> (End, Tape, Clock) {
         let asleep = self.note_signals();
-        if let Some(event) = first {
-            self.relay_event(event);
-        }
+        self.relay_event(first);
         let mut poll = PollSet::default();
         let mut more = false;
         loop {
@@ -445,10 +446,10 @@ impl<'a> Capture<'a> {
                 self.tape.event(now_us, "stop", |o| o.string("signal", &signal.name()));
                 self.relay_event(Event::Stopped(signal));
             }
+            Some(Report::Continued) => monitor.order(Order::Awake),
             Some(Report::Exited(exit)) => {
-                if let Command::Monitored(_, pid) = &mut self.command {
-                    *pid = None;
-                }
+                monitor.order(Order::Awake);
+                *pid = None;
                 self.relay_event(Event::Exited(exit));
             }
             None => {
@@ -747,6 +748,11 @@ impl<'a> Capture<'a> {
 
     fn perform(&mut self, action: Action) {
         match action {
+            Action::Start { foreground } => {
+                if let Command::Monitored(monitor, _) = &self.command {
+                    monitor.order(Order::Start { foreground });
+                }
+            }
             Action::GoRaw => self.go_raw(),
             Action::Restore => self.restore(),
             Action::StopSelf(signal) => self.stop_self(signal),

@@ -28,7 +28,7 @@ use crate::sys::tty::{self, WinSize};
 use capture::{Capture, Command, Flows, Inflow, Outflow, Screen};
 use clock::Clock;
 use descriptors::{Descriptors, Plan, SIZE_DEFAULT, Sink};
-use monitor::{CHANGED, Given, Launch, Mending, Monitor, Order, Starter};
+use monitor::{CHANGED, Given, Launch, Mending, Monitor, Starter};
 use relay::{End, Event, Relay, Setup};
 use tape::{Kept, Tape};
 
@@ -164,13 +164,12 @@ pub fn run(
     let (pipes, input) = flows(ours).map_err(system("cannot use a descriptor"))?;
     let (command, screen, first) = match start {
         Start::Monitored(monitor, ptmx, size) => {
-            monitor.order(Order::Start { foreground: interactive && foreground });
             let screen = Screen::new(ptmx, terminal, size, screen_stream);
-            (Command::Monitored(monitor, None), Some(screen), None)
+            (Command::Monitored(monitor, None), Some(screen), Event::Ready)
         }
         Start::Child(starter) => match starter.start() {
-            Ok(pid) => (Command::Child(pid), None, Some(Event::Started)),
-            Err(errno) => (Command::Gone, None, Some(Event::NotExecuted(errno))),
+            Ok(pid) => (Command::Child(pid), None, Event::Started),
+            Err(errno) => (Command::Gone, None, Event::NotExecuted(errno)),
         },
     };
     let flows = Flows { screen, pipes, input, keep_input: recording.keep_input };

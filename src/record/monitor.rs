@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use super::modes::Left;
 use crate::sys::poll::{Interest, PollSet};
@@ -23,6 +24,8 @@ pub enum Report {
     NotExecuted(i32),
     /// The command was stopped by this signal.
     Stopped(Signal),
+    /// The command goes on, though the recorder has not asked for it.
+    Continued,
     /// The command ended.
     Exited(Exit),
 }
@@ -40,9 +43,15 @@ pub enum Order {
         /// As owner of its terminal.
         foreground: bool,
     },
+    /// The last report was read: the recorder is awake.
+    Awake,
     /// All is done: leave without mending anything.
     Leave,
 }
+
+/// A recorder that stopped itself because the command was stopped is woken this often until it
+/// says that it is awake: it may be just about to stop.
+const WAKE_EVERY: Duration = Duration::from_millis(20);
 
 /// Bytes of a message, either way: what it is, and a number, little-endian.
 const MESSAGE_LEN: usize = 5;
@@ -55,6 +64,7 @@ impl Report {
             Report::Stopped(signal) => message(3, signal.0),
             Report::Exited(Exit::Code(code)) => message(4, i32::from(code)),
             Report::Exited(Exit::Signal(signal)) => message(5, signal.0),
+            Report::Continued => message(6, 0),
         }
     }
 
@@ -66,6 +76,7 @@ impl Report {
             3 => Report::Stopped(Signal(number)),
             4 => Report::Exited(Exit::Code(number as u8)),
             5 => Report::Exited(Exit::Signal(Signal(number))),
+            6 => Report::Continued,
             _ => return None,
         })
     }
@@ -77,6 +88,7 @@ impl Order {
             Order::Start { foreground } => message(1, i32::from(foreground)),
             Order::Continue { foreground } => message(2, i32::from(foreground)),
             Order::Leave => message(3, 0),
+            Order::Awake => message(4, 0),
         }
     }
 
@@ -87,6 +99,7 @@ impl Order {
             1 => Order::Start { foreground },
             2 => Order::Continue { foreground },
             3 => Order::Leave,
+            4 => Order::Awake,
             _ => return None,
         })
     }
@@ -329,13 +342,24 @@ fn watch(
     let _ = process::arrange([Give::Closed, Give::Closed, Give::Closed]);
     send(&socket, Report::Started(command));
 
+    let recorder = process::parent_pid();
     let waiting = Mask::full().without(Signal::CHLD);
     let mut poll = PollSet::default();
     let mut pts = Some(pts);
+    // The recorder was told of a stop and has stopped, or will; it must hear of what comes next.
+    let mut recorder_stops = false;
+    let mut wakes = false;
     loop {
         while let Some(change) = process::changed(command).filter(|_| pts.is_some()) {
             match change {
-                Change::Stopped(signal) => send(&socket, Report::Stopped(signal)),
+                Change::Stopped(signal) => {
+                    recorder_stops = true;
+                    send(&socket, Report::Stopped(signal));
+                }
+                Change::Continued if recorder_stops => {
+                    wakes = true;
+                    send(&socket, Report::Continued);
+                }
                 Change::Continued => {}
                 Change::Exited(exit) => {
                     if let Some(pts) = pts.take() {
@@ -343,25 +367,31 @@ fn watch(
                         // only the foreground group is.
                         let _ = tty::set_foreground(pts.as_fd(), process::own_group());
                     }
+                    wakes |= recorder_stops;
                     send(&socket, Report::Exited(exit));
                 }
             }
         }
+        if wakes {
+            let _ = process::kill(recorder, Signal::CONT);
+        }
         poll.clear();
         let place = poll.watch(socket.as_fd(), Interest { read: true, write: false });
-        poll.wait(None, &waiting)?;
+        poll.wait(wakes.then_some(WAKE_EVERY), &waiting)?;
         let ready = poll.ready(place);
         if !(ready.read || ready.hangup || ready.error) {
             continue;
         }
         match receive(&socket) {
             Some(Order::Continue { foreground }) => {
+                recorder_stops = false;
                 if let Some(pts) = &pts {
                     let group = if foreground { command } else { process::own_group() };
                     let _ = tty::set_foreground(pts.as_fd(), group);
                     let _ = process::kill_group(command, Signal::CONT);
                 }
             }
+            Some(Order::Awake) => (wakes, recorder_stops) = (false, false),
             Some(Order::Leave) => return Ok(()),
             Some(Order::Start { .. }) => {}
             None => {
@@ -409,14 +439,19 @@ mod tests {
             Report::Started(Pid(70_000)),
             Report::NotExecuted(2),
             Report::Stopped(Signal::TSTP),
+            Report::Continued,
             Report::Exited(Exit::Code(255)),
             Report::Exited(Exit::Signal(Signal::KILL)),
         ] {
             assert_eq!(Report::decode(report.encode()), Some(report));
         }
         for foreground in [false, true] {
-            for order in [Order::Start { foreground }, Order::Continue { foreground }, Order::Leave]
-            {
+            for order in [
+                Order::Start { foreground },
+                Order::Continue { foreground },
+                Order::Awake,
+                Order::Leave,
+            ] {
                 assert_eq!(Order::decode(order.encode()), Some(order));
             }
         }

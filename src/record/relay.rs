@@ -48,6 +48,8 @@ pub enum Sender {
 /// Something that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
+    /// Everything is set up for the command to be started.
+    Ready,
     /// The command runs.
     Started,
     /// The command could not be executed.
@@ -78,6 +80,11 @@ pub enum Event {
 /// Something to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
+    /// Start the command.
+    Start {
+        /// As owner of its terminal.
+        foreground: bool,
+    },
     /// Save our terminal's modes and make it raw.
     GoRaw,
     /// Give our terminal its saved modes back.
@@ -211,12 +218,17 @@ impl Relay {
     /// Takes in what happened at `now_us` and appends what is to be done.
     pub fn on(&mut self, now_us: u64, event: Event, out: &mut Vec<Action>) {
         match event {
-            Event::Started if self.phase == Phase::Starting => {
-                self.phase = Phase::Running;
-                if self.owns_terminal && self.setup.foreground {
+            Event::Ready => {
+                // Our terminal is raw before the command can print a word, and a change of size
+                // since it was first asked for is not lost.
+                let foreground = self.lends_terminal();
+                if foreground {
                     self.go_raw(out);
                 }
+                out.push(Action::SyncSize { redraw: false });
+                out.push(Action::Start { foreground });
             }
+            Event::Started if self.phase == Phase::Starting => self.phase = Phase::Running,
             Event::Started => {}
             Event::NotExecuted(errno) => self.ended(now_us, End::NotExecuted(errno)),
             Event::Exited(exit) => {

@@ -118,6 +118,12 @@ pub fn own_pid() -> Pid {
     Pid(unsafe { libc::getpid() })
 }
 
+/// The parent of this process.
+pub fn parent_pid() -> Pid {
+    // SAFETY: getppid cannot fail.
+    Pid(unsafe { libc::getppid() })
+}
+
 /// The process group of this process.
 pub fn own_group() -> Pid {
     // SAFETY: getpgrp cannot fail.

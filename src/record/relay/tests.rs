@@ -48,6 +48,7 @@ fn event(word: &str, rest: &[&str]) -> Event {
         other => panic!("{other}"),
     };
     match (word, rest) {
+        ("ready", []) => Event::Ready,
         ("started", []) => Event::Started,
         ("failed", [errno]) => Event::NotExecuted(errno.parse().unwrap()),
         ("stopped", [name]) => Event::Stopped(signal(name)),
@@ -69,7 +70,8 @@ fn event(word: &str, rest: &[&str]) -> Event {
 fn a_command_that_ends_is_left_when_its_terminal_is_closed() {
     check(
         NORMAL,
-        "0 started => GoRaw
+        "0 ready => GoRaw, SyncSize { redraw: false }, Start { foreground: true }
+         0 started =>
          9 exit 7 =>
          9 output 12 =>
          9 eof => Restore, Finish(Exit(Code(7)))",
@@ -80,7 +82,8 @@ fn a_command_that_ends_is_left_when_its_terminal_is_closed() {
 fn output_that_waits_is_written_before_leaving() {
     check(
         NORMAL,
-        "0 started => GoRaw
+        "0 ready => GoRaw, SyncSize { redraw: false }, Start { foreground: true }
+         0 started =>
          5 exit 0 =>
          5 pending yes =>
          6 eof =>
@@ -93,7 +96,8 @@ fn output_that_waits_is_written_before_leaving() {
 fn a_grandchild_that_is_quiet_is_left_after_the_quiet_time() {
     check(
         NORMAL,
-        "0 started => GoRaw
+        "0 ready => GoRaw, SyncSize { redraw: false }, Start { foreground: true }
+         0 started =>
          5 exit 0 =>
          6 empty =>
          204 tick =>
@@ -105,7 +109,8 @@ fn a_grandchild_that_is_quiet_is_left_after_the_quiet_time() {
 fn a_grandchild_that_prints_on_is_left_after_the_drain_time() {
     check(
         NORMAL,
-        "0 started => GoRaw
+        "0 ready => GoRaw, SyncSize { redraw: false }, Start { foreground: true }
+         0 started =>
          5 exit 0 =>
          1900 output 65535 =>
          2005 tick =>
@@ -113,7 +118,8 @@ fn a_grandchild_that_prints_on_is_left_after_the_drain_time() {
     );
     check(
         Setup { wait_for_all: true, ..NORMAL },
-        "0 started => GoRaw
+        "0 ready => GoRaw, SyncSize { redraw: false }, Start { foreground: true }
+         0 started =>
          5 exit 0 =>
          6 empty =>
          60000 tick =>
@@ -125,7 +131,8 @@ fn a_grandchild_that_prints_on_is_left_after_the_drain_time() {
 fn a_slow_reader_does_not_lose_what_the_kernel_still_holds() {
     check(
         NORMAL,
-        "0 started => GoRaw
+        "0 ready => GoRaw, SyncSize { redraw: false }, Start { foreground: true }
+         0 started =>
          5 pending yes =>
          6 exit 0 =>
          5000 tick =>
@@ -139,7 +146,8 @@ fn a_slow_reader_does_not_lose_what_the_kernel_still_holds() {
 fn a_pipe_is_relayed_to_its_end() {
     check(
         NORMAL,
-        "0 started => GoRaw
+        "0 ready => GoRaw, SyncSize { redraw: false }, Start { foreground: true }
+         0 started =>
          1 pipe open =>
          5 exit 0 =>
          6 eof =>
@@ -148,10 +156,10 @@ fn a_pipe_is_relayed_to_its_end() {
     );
     check(
         Setup { pty: false, ..NORMAL },
-        "0 started => GoRaw
+        "0 started =>
          1 pipe open =>
          5 exit 0 =>
-         99 signal INT => Restore, Finish(Exit(Code(0)))",
+         99 signal INT => Finish(Exit(Code(0)))",
     );
 }
 
@@ -159,13 +167,15 @@ fn a_pipe_is_relayed_to_its_end() {
 fn a_stop_stops_us_too_and_going_on_is_with_the_terminal_or_without() {
     check(
         NORMAL,
-        "0 started => GoRaw
+        "0 ready => GoRaw, SyncSize { redraw: false }, Start { foreground: true }
+         0 started =>
          5 stopped TSTP => Restore, StopSelf(Signal(20))
          9 resumed foreground => GoRaw, SyncSize { redraw: true }, Continue { foreground: true }",
     );
     check(
         NORMAL,
-        "0 started => GoRaw
+        "0 ready => GoRaw, SyncSize { redraw: false }, Start { foreground: true }
+         0 started =>
          5 stopped TSTP => Restore, StopSelf(Signal(20))
          9 resumed background => Continue { foreground: false }
          10 stopped TTIN => StopSelf(Signal(21))
@@ -177,7 +187,8 @@ fn a_stop_stops_us_too_and_going_on_is_with_the_terminal_or_without() {
 fn an_outside_stop_leaves_the_commands_own_jobs_alone() {
     check(
         NORMAL,
-        "0 started => GoRaw
+        "0 ready => GoRaw, SyncSize { redraw: false }, Start { foreground: true }
+         0 started =>
          5 resumed foreground => GoRaw, SyncSize { redraw: true }
          6 resumed background =>",
     );
@@ -213,7 +224,8 @@ fn a_command_in_a_pipeline_gets_the_terminal_when_it_first_reads_it() {
 fn signals_are_passed_on_once_to_the_group_and_again_to_the_command() {
     check(
         NORMAL,
-        "0 started => GoRaw
+        "0 ready => GoRaw, SyncSize { redraw: false }, Start { foreground: true }
+         0 started =>
          1 signal INT => SignalGroup(Signal(2))
          2 signal INT => SignalCommand(Signal(2))
          5003 signal INT => SignalGroup(Signal(2))
@@ -223,7 +235,7 @@ fn signals_are_passed_on_once_to_the_group_and_again_to_the_command() {
     );
     check(
         Setup { pty: false, ..NORMAL },
-        "0 started => GoRaw
+        "0 started =>
          1 signal INT kernel =>
          2 signal INT => SignalCommand(Signal(2))",
     );
@@ -233,7 +245,8 @@ fn signals_are_passed_on_once_to_the_group_and_again_to_the_command() {
 fn a_terminal_that_goes_away_takes_the_command_along() {
     check(
         NORMAL,
-        "0 started => GoRaw
+        "0 ready => GoRaw, SyncSize { redraw: false }, Start { foreground: true }
+         0 started =>
          5 gone => DropTerminal, SignalGroup(Signal(1)), SignalGroup(Signal(18))
          5 signal HUP kernel =>
          9 exit 1 =>
@@ -241,7 +254,8 @@ fn a_terminal_that_goes_away_takes_the_command_along() {
     );
     check(
         NORMAL,
-        "0 started => GoRaw
+        "0 ready => GoRaw, SyncSize { redraw: false }, Start { foreground: true }
+         0 started =>
          5 signal HUP kernel => DropTerminal, SignalGroup(Signal(1)), SignalGroup(Signal(18))
          5004 tick =>
          5005 tick => ClosePty
@@ -250,7 +264,8 @@ fn a_terminal_that_goes_away_takes_the_command_along() {
     );
     check(
         Setup { hup_ignored: true, ..NORMAL },
-        "0 started => GoRaw
+        "0 ready => GoRaw, SyncSize { redraw: false }, Start { foreground: true }
+         0 started =>
          5 gone => DropTerminal
          99999 tick =>
          99999 exit 0 =>
