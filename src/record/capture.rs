@@ -65,6 +65,8 @@ pub struct Screen {
     terminal: Option<Terminal>,
     size: WinSize,
     stream: StreamId,
+    /// The modes we gave the pts.
+    given: Option<Termios>,
     /// The pts puts a carriage return before each line feed (OPOST and ONLCR).
     adds_cr: bool,
     output: Queue,
@@ -85,11 +87,13 @@ impl Screen {
         stream: StreamId,
     ) -> Screen {
         let adds_cr = terminal.as_ref().is_some_and(|t| t.modes.adds_cr());
+        let given = Termios::of(ptmx.as_fd()).ok();
         Screen {
             ptmx: Some(ptmx),
             terminal,
             size,
             stream,
+            given,
             adds_cr,
             output: Queue::default(),
             keys: Queue::default(),
@@ -234,6 +238,7 @@ pub struct Capture<'a> {
 struct Places {
     monitor: Option<usize>,
     ptmx: Option<usize>,
+    reads_pty: bool,
     terminal: Option<usize>,
     pipes: [Option<(usize, usize)>; 2],
     input: Option<(usize, usize)>,
@@ -341,6 +346,7 @@ impl<'a> Capture<'a> {
             if let Some(ptmx) = screen.ptmx.as_ref().filter(|_| screen.open) {
                 let read = !waits && self.relay.reads_pty();
                 let write = !screen.keys.is_empty();
+                places.reads_pty = read;
                 if read || write {
                     places.ptmx = Some(poll.watch(ptmx.as_fd(), Interest { read, write }));
                 }
@@ -484,6 +490,8 @@ impl<'a> Capture<'a> {
             }
             if pty.read || pty.hangup || pty.error {
                 more |= self.take_output();
+            } else if places.reads_pty && self.relay.is_over() {
+                self.relay_event(Event::Empty);
             }
         }
         for index in 0..self.pipes.len() {
@@ -564,30 +572,18 @@ impl<'a> Capture<'a> {
         batch
     }
 
-    /// Keeps the batch that was read and makes it ready to be shown. A small one is kept before it
-    /// is shown, which costs no system call; a large one after, so that a slow disk does not hold
-    /// up the screen.
+    /// Keeps the batch that was read, and makes it ready to be shown: what a person has seen is in
+    /// the store, whatever happens next. Where the store takes small records without a system
+    /// call, the way of a key and its echo does not get longer by it.
     fn keep_output(&mut self, now_us: u64, held: usize, raw: bool) {
         let Some(screen) = &mut self.screen else { return };
         let bytes = &screen.output.pending()[held..];
         screen.modes.feed(bytes);
         screen.line.feed(bytes);
         self.shared.set_modes(screen.modes.left().bits());
-        let cooked = !raw && screen.adds_cr && screen.terminal.is_some();
-        let len = bytes.len();
-        if cooked || len < BATCH_MIN {
-            self.tape.put(&self.clock, screen.stream, now_us, bytes);
-        } else {
-            // What the terminal does not take at once is kept from where it waits.
-            let mut written = 0;
-            if let Some(terminal) = screen.terminal.as_ref().filter(|t| t.fd.may_try()) {
-                written = terminal.fd.write(bytes).unwrap_or(0);
-            }
-            self.tape.put(&self.clock, screen.stream, now_us, bytes);
-            screen.output.written(written);
-        }
-        if cooked {
-            let whole = held + len;
+        self.tape.put(&self.clock, screen.stream, now_us, bytes);
+        if !raw && screen.adds_cr && screen.terminal.is_some() {
+            let whole = held + bytes.len();
             screen.output.unfill(whole);
             let (kept, held_cr) = undo_onlcr(screen.output.filled(whole));
             screen.output.unfill(whole - kept);
@@ -671,17 +667,8 @@ impl<'a> Capture<'a> {
                 Ok(got) => {
                     let now_us = self.clock.now_us();
                     flow.queue.filled(got);
-                    if let Some(to) = flow.sink.as_ref().filter(|to| to.may_try()) {
-                        let written = to.write(flow.queue.pending());
-                        self.tape.put(&self.clock, flow.stream, now_us, flow.queue.pending());
-                        match written {
-                            Ok(len) => flow.queue.written(len),
-                            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                            Err(_) => flow.drop_sink(),
-                        }
-                    } else {
-                        self.tape.put(&self.clock, flow.stream, now_us, flow.queue.pending());
-                    }
+                    self.tape.put(&self.clock, flow.stream, now_us, flow.queue.pending());
+                    flow.flush();
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return false,
                 Err(_) => {
@@ -790,7 +777,8 @@ impl<'a> Capture<'a> {
     }
 
     fn go_raw(&mut self) {
-        let Some(terminal) = self.screen.as_mut().and_then(|s| s.terminal.as_mut()) else { return };
+        let Some(screen) = &mut self.screen else { return };
+        let Some(terminal) = &mut screen.terminal else { return };
         let Ok(now) = Termios::of(terminal.fd.as_fd()) else { return };
         // If the terminal is as we made it, nobody has changed its modes since: the ones saved
         // before are those to give back.
@@ -798,6 +786,15 @@ impl<'a> Capture<'a> {
             Some((saved, raw)) if raw == now => saved,
             _ => now,
         };
+        // A command that was started in the background got the modes that a shell's line editor
+        // had on then. What it has not changed itself follows ours.
+        if let Some(ptmx) = &screen.ptmx {
+            if saved != terminal.modes && Termios::of(ptmx.as_fd()).ok() == screen.given {
+                let _ = saved.set(ptmx.as_fd());
+                screen.given = Termios::of(ptmx.as_fd()).ok();
+                screen.adds_cr = saved.adds_cr();
+            }
+        }
         terminal.modes = saved;
         self.shared.set_raw(&saved, &saved.raw());
         let _ = saved.raw().set(terminal.fd.as_fd());
@@ -870,10 +867,13 @@ impl<'a> Capture<'a> {
     fn signal_group(&mut self, signal: Signal) {
         let ptmx = self.screen.as_ref().and_then(|s| s.ptmx.as_ref());
         let group = ptmx.and_then(|ptmx| tty::foreground(ptmx.as_fd()).ok()).filter(|g| g.0 > 0);
-        // Before the command owns its terminal, its monitor's group does, which is deaf.
+        // While the command does not own its terminal, its monitor does, which is deaf.
         let command = self.command_group();
-        let lent = self.relay.lends_terminal();
-        let Some(group) = (if lent { group.or(command) } else { command }) else { return };
+        let deaf = match &self.command {
+            Command::Monitored(monitor, _) => Some(monitor.group()),
+            _ => None,
+        };
+        let Some(group) = group.filter(|group| Some(*group) != deaf).or(command) else { return };
         if let (Err(_), Some(ptmx)) = (process::kill_group(group, signal), ptmx) {
             // Not ours to signal (sudo): the terminal may, for what has a key.
             let _ = tty::signal_foreground(ptmx.as_fd(), signal);

@@ -50,6 +50,9 @@ pub struct Descriptors {
     pub plans: [Plan; 3],
     /// Our terminal, if one of the three is it.
     pub terminal: Option<Terminal>,
+    /// Input comes from a pipe or output goes to one: others of the pipeline may read keys from
+    /// our terminal too (a pager does).
+    pub in_pipeline: bool,
 }
 
 impl Descriptors {
@@ -88,12 +91,11 @@ impl Descriptors {
                 Kind::Tty | Kind::Device | Kind::Other => Plan::Through,
             }
         });
-        Descriptors { plans, terminal: terminal.map(|(_, terminal)| terminal) }
-    }
-
-    /// Whether input and output are both our terminal, so that the command owns it from the start.
-    pub fn is_interactive(&self) -> bool {
-        self.plans[0] == Plan::Terminal && self.plans[1] == Plan::Terminal
+        let in_pipeline = identities[..2]
+            .iter()
+            .flatten()
+            .any(|identity| matches!(identity.kind, Kind::Pipe | Kind::Socket));
+        Descriptors { plans, terminal: terminal.map(|(_, terminal)| terminal), in_pipeline }
     }
 }
 

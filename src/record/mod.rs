@@ -101,9 +101,8 @@ pub fn run(
     }
 
     let descriptors = Descriptors::look(recording.record_stdin);
-    let interactive = descriptors.is_interactive();
     let stderr_is_terminal = descriptors.plans[2] == Plan::Terminal;
-    let Descriptors { plans, terminal } = descriptors;
+    let Descriptors { plans, terminal, in_pipeline } = descriptors;
     let size = window_size(terminal.as_ref(), recording.size);
     let clock = Clock::start();
     let plan = plan(size.map(|s| WindowSize { cols: s.cols, rows: s.rows }), &clock);
@@ -154,7 +153,7 @@ pub fn run(
 
     let relay = Relay::new(Setup {
         pty: size.is_some(),
-        eager: interactive,
+        eager: !in_pipeline,
         foreground,
         wait_for_all: recording.wait_for_all,
         hup_ignored,

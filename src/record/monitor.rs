@@ -300,6 +300,11 @@ impl Monitor {
         Report::decode(bytes)
     }
 
+    /// The process group of the monitor: it has one of its own.
+    pub fn group(&self) -> Pid {
+        self.pid
+    }
+
     /// The socket to be polled for reports.
     pub fn socket(&self) -> &UnixStream {
         &self.socket

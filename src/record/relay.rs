@@ -23,8 +23,8 @@ pub const AGAIN_US: u64 = 5_000_000;
 pub struct Setup {
     /// The command has a terminal of ours.
     pub pty: bool,
-    /// The command owns its terminal from the start: both its input and its output are on it.
-    /// Otherwise it gets it, and ours becomes raw, when it first reads or sets it.
+    /// The command owns its terminal from the start. In a pipeline it gets it, and ours becomes
+    /// raw, when it first reads or sets it: others may be reading ours meanwhile.
     pub eager: bool,
     /// We are in the foreground of our own terminal, or it has no job control.
     pub foreground: bool,
@@ -200,11 +200,6 @@ impl Relay {
         !self.pty_closed && self.phase != Phase::Done
     }
 
-    /// Whether the command, or a job that it let have it, owns its terminal.
-    pub fn lends_terminal(&self) -> bool {
-        self.owns_terminal && self.setup.foreground
-    }
-
     /// Whether our terminal is raw, so that output passes through it unchanged.
     pub fn is_raw(&self) -> bool {
         self.raw
@@ -221,7 +216,7 @@ impl Relay {
             Event::Ready => {
                 // Our terminal is raw before the command can print a word, and a change of size
                 // since it was first asked for is not lost.
-                let foreground = self.lends_terminal();
+                let foreground = self.owns_terminal && self.setup.foreground;
                 if foreground {
                     self.go_raw(out);
                 }
