@@ -788,12 +788,13 @@ impl<'a> Capture<'a> {
         };
         // A command that was started in the background got the modes that a shell's line editor
         // had on then. What it has not changed itself follows ours.
-        if let Some(ptmx) = &screen.ptmx {
-            if saved != terminal.modes && Termios::of(ptmx.as_fd()).ok() == screen.given {
-                let _ = saved.set(ptmx.as_fd());
-                screen.given = Termios::of(ptmx.as_fd()).ok();
-                screen.adds_cr = saved.adds_cr();
-            }
+        if let Some(ptmx) = &screen.ptmx
+            && saved != terminal.modes
+            && Termios::of(ptmx.as_fd()).ok() == screen.given
+        {
+            let _ = saved.set(ptmx.as_fd());
+            screen.given = Termios::of(ptmx.as_fd()).ok();
+            screen.adds_cr = saved.adds_cr();
         }
         terminal.modes = saved;
         self.shared.set_raw(&saved, &saved.raw());
