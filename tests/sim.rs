@@ -12,7 +12,7 @@ mod model;
 mod random;
 
 use disk::{Fault, World};
-use drive::{Cuts, Tally, explore, fail_each, workload};
+use drive::{Cuts, Tally, explore, fail_each, nearly_full, preempt_each, workload};
 use intentloop::store::storage::Rules;
 
 fn long() -> bool {
@@ -56,23 +56,82 @@ fn report(name: &str, tally: &Tally) {
     assert_eq!(tally.violation, None, "{name}");
 }
 
+/// Odd seeds begin with a catalog that is about to grow.
+fn base(seed: u64) -> World {
+    if seed % 3 == 1 { nearly_full() } else { World::empty() }
+}
+
+fn cut(seed: u64, len: usize, cuts: Cuts) -> Tally {
+    explore(&base(seed), &workload(seed, len), seed, cuts)
+}
+
 #[test]
 fn every_cut_leaves_what_was_promised() {
-    let seeds = seeds(4, 64);
-    let cuts = Cuts { draws: 4, second: if long() { 60 } else { 40 }, rules: Rules::ALL };
-    let tally =
-        in_parallel(&seeds, |seed| explore(&World::empty(), &[], &workload(seed, 60), seed, cuts));
+    let cuts = match long() {
+        true => Cuts { draws: 8, second: 12, rules: Rules::ALL },
+        false => Cuts { draws: 4, second: 40, rules: Rules::ALL },
+    };
+    let len = if long() { 120 } else { 60 };
+    let tally = in_parallel(&seeds(6, 72), |seed| cut(seed, len, cuts));
     report("exhaustive", &tally);
+    assert!(!long() || tally.points >= 500_000 || std::env::var_os("IL_SEED").is_some());
 }
 
 #[test]
 fn every_operation_may_fail_once() {
-    let seeds = seeds(3, 40);
     for fault in [Fault::Errno(libc::ENOSPC), Fault::Errno(libc::EIO), Fault::Forget] {
         let stride = if long() { 1 } else { 5 };
-        let tally = in_parallel(&seeds, |seed| {
-            fail_each(&World::empty(), &workload(seed, 40), seed, fault, Rules::ALL, stride)
+        let tally = in_parallel(&seeds(4, 60), |seed| {
+            fail_each(&base(seed), &workload(seed, 40), seed, fault, Rules::ALL, stride)
         });
         report(&format!("{fault:?} at each operation"), &tally);
     }
+}
+
+#[test]
+fn another_process_may_come_between_any_two_operations() {
+    let stride = if long() { 1 } else { 3 };
+    let tally = in_parallel(&seeds(4, 60), |seed| {
+        preempt_each(&base(seed), &workload(seed, 40), seed, Rules::ALL, stride)
+    });
+    report("preempted at each operation", &tally);
+}
+
+/// The negative control: with any one rule broken, some run above must fail.
+#[test]
+fn every_broken_rule_is_noticed() {
+    type Run = fn(u64, Rules) -> Tally;
+    let cut: Run = |seed, rules| {
+        explore(&base(seed), &workload(seed, 40), seed, Cuts { draws: 4, second: 5, rules })
+    };
+    let grow: Run = |seed, rules| {
+        explore(&nearly_full(), &workload(seed, 14), seed, Cuts { draws: 4, second: 2, rules })
+    };
+    let fail: Run = |seed, rules| {
+        fail_each(&base(seed), &workload(seed, 40), seed, Fault::Errno(libc::ENOSPC), rules, 3)
+    };
+    let preempt: Run = |seed, rules| preempt_each(&base(seed), &workload(seed, 40), seed, rules, 3);
+    let all = Rules::ALL;
+    let mutants = [
+        ("no checksum", cut, Rules { check_crc: false, ..all }),
+        ("no frame sequence", cut, Rules { check_fseq: false, ..all }),
+        ("punch before the tombstone is durable", cut, Rules { sync_before_punch: false, ..all }),
+        ("catalog growth without syncs", grow, Rules { sync_growth: false, ..all }),
+        ("a single superblock", grow, Rules { two_supers: false, ..all }),
+        ("leases without a lock", preempt, Rules { lock_allocation: false, ..all }),
+        ("a torn page is written on", fail, Rules { fresh_page_after_error: false, ..all }),
+        ("a shortened file is not settled", cut, Rules { settle_end: false, ..all }),
+    ];
+    let mut caught = 0usize;
+    for (name, run, rules) in mutants {
+        match (0..200).find_map(|seed| run(seed, rules).violation) {
+            Some(how) => {
+                caught += 1;
+                println!("mutant '{name}' caught: {how}");
+            }
+            None => println!("mutant '{name}' NOT caught"),
+        }
+    }
+    println!("mutants caught {caught}/{}", mutants.len());
+    assert_eq!(caught, mutants.len());
 }

@@ -14,7 +14,7 @@ pub fn read_super(s: &dyn Storage) -> io::Result<Option<Super>> {
     let mut newest: Option<Super> = None;
     let mut page = vec![0; PAGE_LEN];
     let mut failure = None;
-    for copy in 0..2 {
+    for copy in if s.rules().two_supers { 0..2 } else { 1..2 } {
         if let Err(e) = read_zero_filled(s, copy * PAGE, &mut page) {
             failure = Some(e);
             continue;
@@ -82,7 +82,7 @@ pub fn grow(s: &dyn Storage, sup: &mut Super) -> io::Result<()> {
         s.sync()?;
     }
     let mut grown = sup.clone();
-    grown.generation += if s.rules().toggle_super { 1 } else { 2 };
+    grown.generation += if s.rules().two_supers { 1 } else { 2 };
     grown.runs.push(start);
     let at = grown.generation % 2 * PAGE;
     s.write_at(at, &[IoSlice::new(&grown.encode()[..])])?;
@@ -139,7 +139,7 @@ pub fn slots_used(s: &dyn Storage, sup: &Super) -> io::Result<u32> {
         let page = read_page(s, sup, last as u32 * RUN_PAGES + page_index)?;
         let used = (0..ENTRIES_PER_PAGE)
             .rev()
-            .find(|&i| page[entry_at(i)..entry_at(i) + ENTRY_LEN].iter().any(|&byte| byte != 0));
+            .find(|&i| !layout::is_zero(&page[entry_at(i)..entry_at(i) + ENTRY_LEN]));
         if let Some(i) = used {
             return Ok(first_slot + page_index * ENTRIES_PER_PAGE + i + 1);
         }
@@ -186,7 +186,7 @@ fn write_part(s: &dyn Storage, sup: &Super, slot: u32, at: usize, b: &[u8]) -> i
 }
 
 /// An entry as it stands in the file, its parts checked one by one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RawEntry {
     /// Place in the catalog.
     pub slot: u32,
@@ -215,15 +215,18 @@ pub fn decode_entry(page: &[u8; PAGE_LEN], slot: u32) -> RawEntry {
 }
 
 fn decode_entry_bytes(b: &[u8; ENTRY_LEN], slot: u32) -> RawEntry {
+    if layout::is_zero(b) {
+        return RawEntry { slot, blank: true, ..RawEntry::default() };
+    }
     let identity = Identity::decode(b, slot);
     let cells = identity.map_or([None; 3], |identity| layout::decode_cells(b, slot, &identity.id));
     let status_part = &b[STATUS_AT..STATUS_AT + layout::STATUS_LEN];
     RawEntry {
         slot,
-        blank: b.iter().all(|&byte| byte == 0),
+        blank: false,
         identity,
         status: Status::decode(b, slot),
-        status_written: status_part.iter().any(|&byte| byte != 0),
+        status_written: !layout::is_zero(status_part),
         pack: match cells[0] {
             Some(Cell::Packed(page)) => Some(page),
             _ => None,

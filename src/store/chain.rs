@@ -70,7 +70,7 @@ pub fn read_header(s: &dyn Storage, page: u64) -> HeaderAt {
     }
     match PageHeader::decode(&b, page) {
         Some(header) => HeaderAt::Sound(header),
-        None if b.iter().all(|&byte| byte == 0) => HeaderAt::Zero,
+        None if layout::is_zero(&b) => HeaderAt::Zero,
         None => HeaderAt::Invalid,
     }
 }
@@ -94,7 +94,7 @@ pub fn read_foot(s: &dyn Storage, lease: Lease, salt: u64) -> FootAt {
     }
     match decode_foot(&b, salt, lease.end().saturating_sub(1)) {
         Some(next) => FootAt::Next(next),
-        None if b.iter().all(|&byte| byte == 0) => FootAt::Zero,
+        None if layout::is_zero(&b) => FootAt::Zero,
         None => FootAt::Invalid,
     }
 }

@@ -333,7 +333,7 @@ impl Cursor {
                     FrameAt::Frame(_)
                 );
             if !stands {
-                if s.rules().fresh_page_after_error && page.iter().any(|&byte| byte != 0) {
+                if s.rules().fresh_page_after_error && !layout::is_zero(&page) {
                     (self.page, self.off) = (no, PAGE_LEN);
                     // A page whose header can be seen is part of the chain, frames or not.
                     if let Some(header) = PageHeader::decode(&page, no) {

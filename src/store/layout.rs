@@ -717,6 +717,12 @@ pub fn entry_at(index: u32) -> usize {
     ENTRY_LEN + ENTRY_LEN * index as usize
 }
 
+/// Whether all of `bytes`, at most a page, is zero.
+pub fn is_zero(bytes: &[u8]) -> bool {
+    static ZERO: [u8; PAGE_LEN] = [0; PAGE_LEN];
+    ZERO.get(..bytes.len()) == Some(bytes)
+}
+
 fn put<const N: usize>(b: &mut [u8], at: usize, value: [u8; N]) {
     b[at..at + N].copy_from_slice(&value);
 }

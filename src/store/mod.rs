@@ -380,7 +380,7 @@ impl Store {
             let handle = storage.reopen().map_err(|e| self.error(what, &e))?;
             // The first writer after a crash is alone, and settles what the crash may have left.
             let alone = handle.try_lock(LOCK_GATE, Lock::Exclusive);
-            if alone.map_err(|e| self.error(what, &e))? {
+            if alone.map_err(|e| self.error(what, &e))? && handle.rules().settle_end {
                 chain::settle_end(&*handle).map_err(|e| self.error(what, &e))?;
             }
             let passed = lock_patiently(&*handle, LOCK_GATE, Lock::Shared);
@@ -428,6 +428,14 @@ impl Iterator for Entries {
                 self.page = catalog::read_page(&*self.storage, &self.sup, index)
                     .ok()
                     .map(|page| (index, page));
+            }
+            if self
+                .page
+                .as_ref()
+                .is_none_or(|(_, page)| layout::is_zero(&page[layout::ENTRY_LEN..]))
+            {
+                self.next = index * ENTRIES_PER_PAGE;
+                continue;
             }
             let raw = self.page.as_ref().map(|(_, page)| catalog::decode_entry(page, slot));
             if let Some(entry) = raw.and_then(|raw| entry_of(&*self.storage, raw)) {

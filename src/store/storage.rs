@@ -92,9 +92,10 @@ pub struct Rules {
     pub sync_before_punch: bool,
     pub sync_before_cell: bool,
     pub sync_growth: bool,
-    pub toggle_super: bool,
+    pub two_supers: bool,
     pub lock_allocation: bool,
     pub fresh_page_after_error: bool,
+    pub settle_end: bool,
 }
 
 impl Rules {
@@ -105,9 +106,10 @@ impl Rules {
         sync_before_punch: true,
         sync_before_cell: true,
         sync_growth: true,
-        toggle_super: true,
+        two_supers: true,
         lock_allocation: true,
         fresh_page_after_error: true,
+        settle_end: true,
     };
 }
 

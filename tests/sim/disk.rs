@@ -307,9 +307,12 @@ impl Image {
 
     fn cut(&mut self, keep: u64, random: &mut Random) {
         if !self.sizes.is_empty() && random.below(1000) >= keep {
+            // Sizes seen, and as often some size between that no one ever asked for.
             self.sizes.push(self.durable_size);
-            self.size =
-                self.sizes[random.below(self.sizes.len() as u64) as usize].max(self.durable_size);
+            let seen = self.sizes[random.below(self.sizes.len() as u64) as usize];
+            let blocks = (self.size - self.durable_size) / BLOCK;
+            let between = self.durable_size + random.below(blocks + 1) * BLOCK;
+            self.size = [seen, between][random.below(2) as usize].max(self.durable_size);
         }
         let last = self.size.div_ceil(SECTOR);
         self.sectors.retain(|&no, sector| {

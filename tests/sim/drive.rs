@@ -272,9 +272,8 @@ impl Driver {
 
 /// Runs a workload and stops the machine before each of its operations: by a kill, and by
 /// `cuts.draws` power cuts.
-pub fn explore(base: &World, known: &[[u8; 16]], steps: &[Step], seed: u64, cuts: Cuts) -> Tally {
-    let model = Model { sessions: Vec::new(), known: known.to_vec() };
-    explore_from(base.clone(), model, steps, seed, cuts)
+pub fn explore(base: &World, steps: &[Step], seed: u64, cuts: Cuts) -> Tally {
+    explore_from(base.clone(), Model::default(), steps, seed, cuts)
 }
 
 fn explore_from(world: World, model: Model, steps: &[Step], seed: u64, cuts: Cuts) -> Tally {
@@ -469,6 +468,93 @@ pub fn fail_each(
         if let Some(at) = driver.disk.rewritten() {
             tally.violation =
                 Some(format!("seed {seed}, {fault:?} at op {op}: byte {at} given two values"));
+            return tally;
+        }
+        if op > driver.disk.ops() {
+            return tally;
+        }
+        op += stride;
+    }
+}
+
+/// A world whose catalog has one free slot left in its only run.
+pub fn nearly_full() -> World {
+    use intentloop::store::layout::{
+        Cell, ENTRIES_PER_PAGE, FIRST_RUN, Identity, PAGE, SLOTS_PER_RUN, entry_at,
+    };
+    use std::io::IoSlice;
+    let disk = Disk::new(World::empty(), Rules::ALL, 1);
+    let s = disk.handle();
+    Store::on(Arc::clone(&s), [7; 16]).expect("a new store");
+    let slot = SLOTS_PER_RUN - 2;
+    let identity =
+        Identity { id: [9; 16], start_us: 0, tape_head: 34, notes_head: 35, label: [0; 16] };
+    let page = FIRST_RUN + u64::from(slot / ENTRIES_PER_PAGE);
+    let at = page * PAGE + entry_at(slot % ENTRIES_PER_PAGE) as u64;
+    s.write_at(at, &[IoSlice::new(&identity.encode(slot))]).expect("the identity");
+    let gone = Cell::Deleted;
+    let bytes = gone.encode(slot, &identity.id);
+    s.write_at(at + gone.at() as u64, &[IoSlice::new(&bytes)]).expect("the cell");
+    s.sync().expect("a sync");
+    disk.world()
+}
+
+/// Lets another process append just before each operation of a workload in turn, as if the first
+/// had lost the processor there.
+pub fn preempt_each(base: &World, steps: &[Step], seed: u64, rules: Rules, stride: u64) -> Tally {
+    let mut tally = Tally { workloads: 1, ..Tally::default() };
+    let mut op = 8 + seed % stride;
+    loop {
+        let mut driver = match Driver::new(base.clone(), Model::default(), rules, seed) {
+            Ok(driver) => driver,
+            Err(e) => return Tally { violation: Some(e), ..tally },
+        };
+        // The other process has begun before; its session is in the model.
+        driver.step(Step::Begin);
+        if let Some((session, mut writer)) = driver.writers.pop() {
+            let model = Arc::clone(&driver.model);
+            let id = id_of(session);
+            let other = move || {
+                for len in [40_000, 200, 30_000] {
+                    let told = |f: &dyn Fn(&mut Session)| {
+                        f(&mut model.lock().unwrap_or_else(PoisonError::into_inner).sessions
+                            [session]);
+                    };
+                    let index = std::cell::Cell::new(0);
+                    told(&|s: &mut Session| {
+                        index.set(s.records.len());
+                        s.records.push(Record {
+                            stream: StreamId::STDOUT,
+                            len,
+                            acked: false,
+                            durable: false,
+                            forgotten: false,
+                        });
+                    });
+                    let bytes = content(&id, index.get(), len);
+                    if writer.append(StreamId::STDOUT, index.get() as u64, &bytes) == Append::Stored
+                    {
+                        told(&|s: &mut Session| s.records[index.get()].acked = true);
+                    }
+                }
+            };
+            driver.disk.preempt_at(op, Box::new(other));
+        }
+        for step in steps {
+            driver.step(*step);
+        }
+        let model = driver.model(|m| m.clone());
+        tally.points += 1;
+        match model.check(Disk::new(driver.disk.world(), rules, seed).handle(), Stop::Kill) {
+            Ok(records) => tally.records += records,
+            Err(what) => {
+                tally.violation = Some(format!("seed {seed}, preempted at op {op}: {what}"));
+                return tally;
+            }
+        }
+        if let Some(at) = driver.disk.rewritten() {
+            tally.violation =
+                Some(format!("seed {seed}, preempted at op {op}: byte {at} given two values"));
             return tally;
         }
         if op > driver.disk.ops() {

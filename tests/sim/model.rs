@@ -55,8 +55,6 @@ pub struct Session {
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     pub sessions: Vec<Session>,
-    /// Sessions the base image holds.
-    pub known: Vec<[u8; 16]>,
 }
 
 /// The id of session `n`.
@@ -131,7 +129,7 @@ impl Model {
                 Some(entry) => read += session.check(&store, &entry, stop)?,
             }
         }
-        match listed.keys().find(|id| !self.known.contains(*id)) {
+        match listed.keys().next() {
             Some(id) => Err(format!("session {id:02x?} was never begun")),
             None => Ok(read),
         }
@@ -220,7 +218,8 @@ impl Session {
     ) -> Result<u64, String> {
         let mut reader = store.read(entry, chain);
         let (mut read, mut last) = (0, None);
-        let mut open: Option<(usize, Vec<u8>)> = None;
+        // The record begun, what it should hold, and how much of that was read.
+        let mut open: Option<(usize, Vec<u8>, usize)> = None;
         for _ in 0..1_000_000 {
             match reader.next() {
                 Item::Frame { stream, t_us, bytes, flags } => {
@@ -231,21 +230,21 @@ impl Session {
                     if record.stream != stream {
                         return Err(told("in another stream"));
                     }
-                    match (&mut open, flags & 2 != 0) {
-                        (_, false) => open = Some((index, bytes.to_vec())),
-                        (Some((begun, whole)), true) if *begun == index => {
-                            whole.extend_from_slice(bytes);
+                    match &open {
+                        _ if flags & 2 == 0 => {
+                            open = Some((index, content(&self.id, index, record.len), 0));
                         }
+                        Some((begun, ..)) if *begun == index => {}
                         // The end of a record whose beginning is lost.
-                        (_, true) => open = None,
+                        _ => open = None,
                     }
-                    let Some((_, whole)) = &open else { continue };
-                    let wanted = content(&self.id, index, record.len);
-                    if !wanted.starts_with(whole) {
+                    let Some((_, wanted, done)) = &mut open else { continue };
+                    if !wanted[*done..].starts_with(bytes) {
                         return Err(told("other bytes"));
                     }
+                    *done += bytes.len();
                     if flags & 1 == 0 {
-                        if whole.len() != wanted.len() {
+                        if *done != wanted.len() {
                             return Err(told("cut short without a word"));
                         }
                         if last.is_some_and(|last| last >= index) {
