@@ -86,8 +86,13 @@ pub fn grow(s: &dyn Storage, sup: &mut Super) -> io::Result<()> {
     grown.runs.push(start);
     let at = grown.generation % 2 * PAGE;
     s.write_at(at, &[IoSlice::new(&grown.encode()[..])])?;
-    if s.rules().sync_growth {
-        s.sync()?;
+    if s.rules().sync_growth
+        && let Err(e) = s.sync()
+    {
+        // Everyone can read the new superblock, and the disk may have forgotten it: written again
+        // it is part of the next sync, without which nobody relies on it.
+        s.write_at(at, &[IoSlice::new(&grown.encode()[..])])?;
+        return Err(e);
     }
     *sup = grown;
     Ok(())

@@ -3,11 +3,13 @@
 
 use super::chain::{self, FootAt, Hop, Reach};
 use super::layout::{
-    self, CONT, ChainId, FRAME_LEN, FrameAt, FrameHeader, HEADER_LEN, Kind, LEASE_PAGES_MAX, Lease,
-    MORE, PAGE, PAGE_LEN, PAYLOAD_MAX, PageHeader, ROOM_MIN, encode_foot, seed, stride,
+    self, CONT, ChainId, FOOT_LEN, FRAME_LEN, FrameAt, FrameHeader, HEADER_LEN, Kind,
+    LEASE_PAGES_MAX, Lease, MORE, PAGE, PAGE_LEN, PAYLOAD_MAX, PageHeader, ROOM_MIN, encode_foot,
+    seed, stride,
 };
 use super::storage::{Storage, read_zero_filled};
 use super::stream::StreamId;
+use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
 /// Gives a cursor its next lease of about so many pages.
@@ -33,10 +35,14 @@ pub struct Cursor {
     wish: u32,
     /// A lease that must be led to from the foot of an older one, once it holds a frame.
     foot: Option<(Lease, Lease)>,
+    /// Feet written of late, which a failing sync may forget.
+    feet: VecDeque<(Lease, Lease)>,
 }
 
 /// Payload from this size on is written many pages at a time, past the window.
 pub const BULK_MIN: usize = 16 * 1024;
+/// Most feet that are remembered: more than a second's leases of the largest size.
+const FEET_MAX: usize = 256;
 /// Most pages of one bulk write.
 const BULK_PAGES_MAX: usize = 64;
 
@@ -56,6 +62,7 @@ impl Cursor {
             last_us: 0,
             wish: lease.pages.saturating_mul(2).clamp(1, LEASE_PAGES_MAX),
             foot: None,
+            feet: VecDeque::new(),
         }
     }
 
@@ -129,7 +136,7 @@ impl Cursor {
         self.pos
     }
 
-    /// Time of the last frame that was there at [`Cursor::resume`].
+    /// Time of the last frame.
     pub fn last_us(&self) -> u64 {
         self.last_us
     }
@@ -172,6 +179,7 @@ impl Cursor {
         take: TakeLease<'_>,
     ) -> Result<(), (io::Error, usize)> {
         let mut done = 0;
+        self.last_us = t_us;
         loop {
             let rest = &bytes[done..];
             let step = self
@@ -227,6 +235,23 @@ impl Cursor {
             return Err(e);
         }
         self.foot = None;
+        if self.feet.len() == FEET_MAX {
+            self.feet.pop_front();
+        }
+        self.feet.push_back((old, next));
+        Ok(())
+    }
+
+    /// Writes the last feet again, as they are: a sync that failed may have forgotten them, and
+    /// the next one will not.
+    pub fn rewrite_feet(&self, s: &dyn Storage) -> io::Result<()> {
+        for (old, next) in &self.feet {
+            if chain::read_foot(s, *old, self.id.salt) == FootAt::Next(*next) {
+                let mut foot = [0; FOOT_LEN];
+                read_zero_filled(s, old.foot_at(), &mut foot)?;
+                s.write_at(old.foot_at(), &[IoSlice::new(&foot)])?;
+            }
+        }
         Ok(())
     }
 

@@ -199,6 +199,10 @@ impl Storage for FileStorage {
         sync_directory_of(&self.path)
     }
 
+    fn discard(&self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+
     fn path(&self) -> &Path {
         &self.path
     }

@@ -3,7 +3,9 @@
 use super::catalog::{self, RawEntry};
 use super::chain;
 use super::cursor::Cursor;
-use super::layout::{self, Cell, Exit, Identity, Kind, Lease, PAGE, Status, Super};
+use super::layout::{
+    self, Cell, ENTRIES_PER_PAGE, Exit, Identity, Kind, Lease, PAGE, Status, Super,
+};
 use super::storage::{Held, LOCK_PRUNE, Lock, Storage, lock_of_slot};
 use super::{Entry, State, Store};
 use crate::error::Result;
@@ -206,7 +208,7 @@ fn leases_of(s: &dyn Storage, raw: &RawEntry) -> io::Result<Vec<(Kind, Lease)>> 
 }
 
 /// Bytes of a range that are not in holes.
-fn data_bytes(s: &dyn Storage, range: std::ops::Range<u64>) -> io::Result<u64> {
+pub fn data_bytes(s: &dyn Storage, range: std::ops::Range<u64>) -> io::Result<u64> {
     let (mut at, mut bytes) = (range.start, 0);
     while at < range.end {
         let Some(data) = s.next_data(at)?.filter(|data| data.start < range.end) else { break };
@@ -238,20 +240,32 @@ fn punch_session(s: &dyn Storage, raw: &RawEntry, cell: Cell) -> io::Result<u64>
 
 /// Ends deletions that a kill or a power cut has interrupted.
 fn punch_leftovers(s: &dyn Storage, sup: &Super) -> io::Result<u64> {
-    let mut bytes = 0;
-    for slot in 0..catalog::slots_used(s, sup)? {
-        let raw = catalog::read_entry(s, sup, slot)?;
-        let Some(identity) = raw.identity else { continue };
-        let (cell, head) = match (raw.deleted, raw.tape_pruned) {
-            (true, _) => (Cell::Deleted, identity.notes_head),
-            (false, true) => (Cell::TapePruned, identity.tape_head),
-            (false, false) => continue,
-        };
-        if chain::read_header(s, head) != chain::HeaderAt::Zero
-            && let Some(_held) = Held::at_once(s, lock_of_slot(slot), Lock::Exclusive)?
-        {
-            bytes += punch_session(s, &raw, cell)?;
+    let mut left: Vec<(RawEntry, Cell, Held<'_>)> = Vec::new();
+    for index in 0..catalog::slots_used(s, sup)?.div_ceil(ENTRIES_PER_PAGE) {
+        let page = catalog::read_page(s, sup, index)?;
+        for slot in index * ENTRIES_PER_PAGE..(index + 1) * ENTRIES_PER_PAGE {
+            let raw = catalog::decode_entry(&page, slot);
+            let Some(identity) = raw.identity else { continue };
+            let (cell, head) = match (raw.deleted, raw.tape_pruned) {
+                (true, _) => (Cell::Deleted, identity.notes_head),
+                (false, true) => (Cell::TapePruned, identity.tape_head),
+                (false, false) => continue,
+            };
+            if chain::read_header(s, head) != chain::HeaderAt::Zero
+                && let Some(held) = Held::at_once(s, lock_of_slot(slot), Lock::Exclusive)?
+            {
+                // The sync that should have made the cell durable may have failed.
+                catalog::write_cell(s, sup, slot, &identity.id, cell)?;
+                left.push((raw, cell, held));
+            }
         }
+    }
+    if !left.is_empty() {
+        s.sync()?;
+    }
+    let mut bytes = 0;
+    for (raw, cell, _held) in &left {
+        bytes += punch_session(s, raw, *cell)?;
     }
     Ok(bytes)
 }

@@ -342,6 +342,26 @@ pub fn seed(salt: u64, page: u64) -> u32 {
     crc32c(0, &b)
 }
 
+// The first frame of the notes is on stream 11 and says who the session is: its payload is bytes
+// 8..24, 24..32 and 48..64 of the identity part below.
+
+/// Bytes of the payload that says who a session is.
+pub const IDENTITY_FRAME_LEN: usize = 40;
+
+/// That payload.
+pub fn encode_identity_frame(id: &[u8; 16], start_us: i64, label: &[u8; 16]) -> [u8; 40] {
+    let mut b = [0; IDENTITY_FRAME_LEN];
+    put(&mut b, 0, *id);
+    put(&mut b, 16, start_us.to_le_bytes());
+    put(&mut b, 24, *label);
+    b
+}
+
+/// Id, start and label from that payload.
+pub fn decode_identity_frame(b: &[u8]) -> Option<([u8; 16], i64, [u8; 16])> {
+    (b.len() == IDENTITY_FRAME_LEN).then(|| (array_at(b, 0), u64_at(b, 16) as i64, array_at(b, 24)))
+}
+
 // The foot: the last 32 bytes of a lease's last page, written once when the next lease is taken.
 //
 //    0 u32  crc32c of bytes 4..32, seeded with salt and page number

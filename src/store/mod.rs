@@ -20,7 +20,9 @@ mod keeper;
 mod writer;
 mod reader;
 mod house;
+mod copy;
 
+pub use copy::{Compacted, Copied};
 pub use file::FileStorage;
 pub use house::{Freed, Progress, Usage};
 pub use layout::Exit;
@@ -205,8 +207,7 @@ impl Store {
         if catalog::offset_of(&sup, slot).is_none() {
             catalog::grow(s, &mut sup)?;
         }
-        let salt = layout::salt(&new.id);
-        let (tape, mut notes) = writer::first_cursors(s, salt, slot, new.meta.len())?;
+        let (tape, notes) = writer::first_cursors(s, slot, new)?;
         let identity = Identity {
             id: new.id,
             start_us: new.start_us,
@@ -214,11 +215,6 @@ impl Store {
             notes_head: notes.lease().start,
             label: new.label,
         };
-        notes
-            .append(s, StreamId::META, 0, 0, new.meta, &mut |_| {
-                Err(io::Error::other("the first lease is too small"))
-            })
-            .map_err(|(e, _)| e)?;
         catalog::write_identity(s, &sup, slot, &identity)?;
         let keeper = if self.inner.keeper { Keeper::start(storage) } else { Keeper::none() };
         keeper.wrote(&notes);

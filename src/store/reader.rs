@@ -118,7 +118,13 @@ impl Reader {
     /// What comes next.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Item<'_> {
-        match self.step() {
+        let step = loop {
+            match self.step() {
+                Step::Frame(frame, _) if frame.stream == StreamId::IDENTITY => {}
+                other => break other,
+            }
+        };
+        match step {
             Step::Frame(frame, at) => Item::Frame {
                 stream: frame.stream,
                 t_us: frame.t_us,

@@ -71,6 +71,9 @@ pub trait Storage: Debug + Send + Sync {
     /// Gives this file's name to `sibling`, which was synced, and makes that durable.
     fn replace_by(&self, sibling: &dyn Storage) -> io::Result<()>;
 
+    /// Removes this file, a sibling that is not wanted after all.
+    fn discard(&self) {}
+
     /// The name of the file.
     fn path(&self) -> &Path;
 

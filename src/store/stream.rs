@@ -29,6 +29,8 @@ impl StreamId {
     pub const TEXT: StreamId = StreamId(10);
     /// Bytes the command wrote to its terminal while its stdout was something else.
     pub const TERMINAL: StreamId = StreamId(11);
+    /// Who the session is, for a store whose catalog is lost. Readers do not return it.
+    pub(super) const IDENTITY: StreamId = StreamId(12);
     /// The first id that a session may name.
     pub const FIRST_NAMED: StreamId = StreamId(16);
 

@@ -4,7 +4,7 @@ use super::catalog;
 use super::chain;
 use super::cursor::Cursor;
 use super::keeper::Keeper;
-use super::layout::{Exit, Identity, Kind, Lease, NOTICE, PAGE, Status, Super};
+use super::layout::{self, Exit, Identity, Kind, Lease, NOTICE, PAGE, Status, Super};
 use super::storage::{LOCK_GATE, Storage, lock_of_slot};
 use super::stream::{Chain, StreamId};
 use crate::error::{Error, Result};
@@ -352,6 +352,7 @@ impl Writer {
         self.shaken = true;
         // The identity may be among what was lost; a failure here is the next attempt's to find.
         let _ = catalog::write_identity(&*self.storage, &self.sup, self.slot, &self.identity);
+        let _ = self.notes.rewrite_feet(&*self.storage);
         self.notes.abandon_lease();
         if let Some(tape) = &mut self.tape {
             tape.abandon_lease();
@@ -381,18 +382,28 @@ fn index_of(chain: Chain) -> usize {
     }
 }
 
-/// Takes the first leases of a session and makes its cursors. The caller holds the allocation
-/// lock.
+/// Takes the first leases of a session, makes its cursors and says in the notes who it is. The
+/// caller holds the allocation lock.
 pub(super) fn first_cursors(
     s: &dyn Storage,
-    salt: u64,
     slot: u32,
-    meta_len: usize,
+    new: &super::NewSession<'_>,
 ) -> io::Result<(Cursor, Cursor)> {
     const TAPE_PAGES: u32 = 4;
-    let notes_pages = 1 + meta_len.div_ceil(PAGE as usize / 2) as u32;
+    let salt = layout::salt(&new.id);
+    let notes_pages = 1 + new.meta.len().div_ceil(PAGE as usize / 2) as u32;
     let lease = chain::take_lease_locked(s, notes_pages + TAPE_PAGES)?;
     let notes = Lease { start: lease.start, pages: notes_pages };
     let tape = Lease { start: notes.end(), pages: TAPE_PAGES };
-    Ok((Cursor::new(salt, Kind::Tape, slot, tape), Cursor::new(salt, Kind::Notes, slot, notes)))
+    let tape = Cursor::new(salt, Kind::Tape, slot, tape);
+    let mut notes = Cursor::new(salt, Kind::Notes, slot, notes);
+    let who = layout::encode_identity_frame(&new.id, new.start_us, &new.label);
+    for (stream, record) in [(StreamId::IDENTITY, &who[..]), (StreamId::META, new.meta)] {
+        if record.is_empty() {
+            continue;
+        }
+        let mut none = |_| Err(io::Error::other("the first lease is too small"));
+        notes.append(s, stream, 0, 0, record, &mut none).map_err(|(e, _)| e)?;
+    }
+    Ok((tape, notes))
 }

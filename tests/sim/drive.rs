@@ -148,7 +148,15 @@ impl Driver {
                 if let Some(at) = self.pick(w) {
                     let (session, writer) = self.writers.remove(at);
                     drop(writer);
-                    self.model(|m| m.sessions[session].live = false);
+                    // It may have died before it heard of a sync that failed; who takes the
+                    // session up will not hear of it.
+                    let unheard = self.shaken;
+                    self.model(|m| {
+                        m.sessions[session].live = false;
+                        if unheard {
+                            m.sessions[session].forgot();
+                        }
+                    });
                 }
             }
             Step::Resume { k } => self.resume(k),
