@@ -197,6 +197,8 @@ pub struct RawEntry {
     pub slot: u32,
     /// Nothing was ever written here.
     pub blank: bool,
+    /// The identity part holds something, sound or not.
+    pub identity_written: bool,
     /// Who it is, if that part is sound.
     pub identity: Option<Identity>,
     /// How it ended, if it has and that part is sound.
@@ -229,6 +231,7 @@ fn decode_entry_bytes(b: &[u8; ENTRY_LEN], slot: u32) -> RawEntry {
     RawEntry {
         slot,
         blank: false,
+        identity_written: !layout::is_zero(&b[..layout::IDENTITY_LEN]),
         identity,
         status: Status::decode(b, slot),
         status_written: !layout::is_zero(status_part),

@@ -119,6 +119,8 @@ pub struct Hop {
     pub at: Option<PageHeader>,
     /// Length of the file when a walk last found nothing: no second walk before it grows.
     walked: u64,
+    /// The pages to come, last one first, where a scan of the whole file has found them all.
+    scanned: Option<Vec<PageHeader>>,
 }
 
 /// Most pages without a header that a live tail steps over, where holes cannot be asked for.
@@ -128,12 +130,20 @@ impl Hop {
     /// Before the first page of the chain that starts at `head`.
     pub fn new(salt: u64, kind: layout::Kind, head: u64) -> Hop {
         let id = ChainId { salt, kind, tag: layout::tag(head) };
-        Hop { id, head, at: None, walked: 0 }
+        Hop { id, head, at: None, walked: 0, scanned: None }
+    }
+
+    /// Over pages that a scan has found, in order of their seq.
+    pub fn over(id: ChainId, mut pages: Vec<PageHeader>) -> Hop {
+        pages.reverse();
+        let head = pages.last().map_or(0, |header| header.page);
+        Hop { id, head, at: None, walked: 0, scanned: Some(pages) }
     }
 
     /// Goes on to the next page there is; None when there is none within reach.
     pub fn next(&mut self, s: &dyn Storage, reach: Reach) -> io::Result<Option<PageHeader>> {
         let found = match self.at {
+            _ if self.scanned.is_some() => self.scanned.as_mut().and_then(Vec::pop),
             None => self.first(s, reach)?,
             Some(at) => self.after(s, at, reach)?,
         };

@@ -21,6 +21,8 @@ mod writer;
 mod reader;
 mod house;
 mod copy;
+mod verify;
+mod backup;
 
 pub use copy::{Compacted, Copied};
 pub use file::FileStorage;
@@ -28,6 +30,7 @@ pub use house::{Freed, Progress, Usage};
 pub use layout::Exit;
 pub use reader::{Item, Reader, Why};
 pub use stream::{Chain, StreamId};
+pub use verify::{PROBLEMS_MAX, Problem, Report, salvage, salvage_from};
 pub use writer::{Append, EndReport, Health, RETRY_US, Writer};
 
 use crate::error::{Error, Result};
@@ -157,6 +160,13 @@ impl Store {
         };
         check_owner(&storage, &path)?;
         Store::with(Arc::new(storage), access, true)
+    }
+
+    /// Opens the store in the file at `path` to read it: a backup, or another's store.
+    pub fn open_file(path: &Path) -> Result<Store> {
+        let storage = FileStorage::open(path, false)
+            .map_err(|e| Error::io(format!("cannot open {}", path.display()), &e))?;
+        Store::with(Arc::new(storage), Access::Read, false)
     }
 
     /// A store on storage of the caller's own, formatted if it is empty. Its writers have no keeper

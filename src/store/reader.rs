@@ -54,7 +54,8 @@ pub enum Item<'a> {
 #[derive(Debug)]
 pub struct Reader {
     storage: Arc<dyn Storage>,
-    sup: Super,
+    /// None when there is no catalog to ask.
+    sup: Option<Super>,
     slot: u32,
     chain: Chain,
     live: bool,
@@ -98,7 +99,7 @@ impl Reader {
         let gone = entry.deleted || (entry.tape_pruned && chain == Chain::Tape);
         Reader {
             storage,
-            sup,
+            sup: Some(sup),
             slot: entry.slot,
             chain,
             live,
@@ -112,6 +113,27 @@ impl Reader {
             broken: false,
             next: None,
             ended: gone,
+        }
+    }
+
+    /// Over the pages of a chain that a scan of the whole file has found.
+    pub(super) fn over(storage: Arc<dyn Storage>, hop: Hop, chain: Chain) -> Reader {
+        Reader {
+            storage,
+            sup: None,
+            slot: 0,
+            chain,
+            live: false,
+            promise: None,
+            hop,
+            page: Box::new([0; PAGE_LEN]),
+            off: 0,
+            seed: 0,
+            fseq: 0,
+            pos: 0,
+            broken: false,
+            next: None,
+            ended: false,
         }
     }
 
@@ -355,7 +377,10 @@ impl Reader {
     }
 
     fn entry(&self) -> io::Result<RawEntry> {
-        catalog::read_entry(&*self.storage, &self.sup, self.slot)
+        match &self.sup {
+            Some(sup) => catalog::read_entry(&*self.storage, sup, self.slot),
+            None => Ok(RawEntry::default()),
+        }
     }
 
     fn reread_promise(&self) -> Option<(u32, u16)> {

@@ -267,3 +267,126 @@ fn removed_sessions_are_gone_and_pruned_ones_keep_their_notes() {
     assert_eq!(store.usage(&left[3]).unwrap().tape, 0);
     drop(live);
 }
+
+fn bytes_of(store: &Store, n: u8, stream: StreamId) -> Vec<u8> {
+    let entry = store.entries().unwrap().find(|e| e.id[15] == n).unwrap();
+    let mut bytes = Vec::new();
+    store.stream(&entry, stream).read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+/// A store of three sessions: ended, lost, ended without a tape.
+fn three_sessions(dir: &TempDir) -> Store {
+    let store = dir.open(Access::Write);
+    for n in 0..3 {
+        let mut w = store.begin(&new_session(n)).unwrap();
+        for i in 0..200u64 {
+            let line = format!("session {n} line {i} {}\n", "x".repeat(i as usize * 7));
+            w.append(StreamId::STDOUT, i * 1000, line.as_bytes());
+        }
+        w.append(StreamId::CONVERSATION, 5, &vec![n; 50_000]);
+        if n != 1 {
+            w.end(Exit::Code(n.into()), 77).unwrap();
+        }
+    }
+    store
+}
+
+#[test]
+fn imported_compacted_and_backed_up_sessions_are_the_same_sessions() {
+    let (a, b) = (TempDir::new("from"), TempDir::new("into"));
+    let from = three_sessions(&a);
+    let into = b.open(Access::Write);
+    into.begin(&new_session(2)).unwrap().end(Exit::Code(0), 5).unwrap();
+    let copied = into.import(&from, &mut |_| {}).unwrap();
+    assert_eq!((copied.sessions, copied.known, copied.missing), (2, 1, 0));
+    assert_eq!(into.import(&from, &mut |_| {}).unwrap().known, 3);
+
+    let backup = b.path().join("backup.il");
+    assert!(from.backup(&backup, &mut |_| {}).unwrap() > 150_000);
+    assert!(from.backup(&backup, &mut |_| {}).unwrap_err().to_string().contains("exists"));
+    let live = into.begin(&new_session(9)).unwrap();
+    assert!(into.compact(&mut |_| {}).unwrap_err().to_string().contains("being written"));
+    drop(live);
+    let removed = into.entries().unwrap().find(|e| e.id[15] == 9).unwrap();
+    into.remove(&[removed], &mut |_| {}).unwrap();
+    let compacted = into.compact(&mut |_| {}).unwrap();
+    assert!(compacted.sessions == 3 && compacted.after <= compacted.before, "{compacted:?}");
+
+    for store in [&into, &Store::open_file(&backup).unwrap(), &from] {
+        let report = store.verify(&mut |_| {}).unwrap();
+        assert_eq!(report.problems, [], "{}", store.path().display());
+        for n in 0..2 {
+            assert_eq!(bytes_of(store, n, StreamId::STDOUT), bytes_of(&from, n, StreamId::STDOUT));
+            assert_eq!(bytes_of(store, n, StreamId::CONVERSATION), [n; 50_000]);
+        }
+        let states: Vec<State> = store.entries().unwrap().map(|e| e.state).collect();
+        assert!(matches!(states[2], State::Ended(end) if end.end_us == 77), "{states:?}");
+        assert_eq!(states[1], State::Lost);
+    }
+    // The store's name passed to another file, and the open handle follows it.
+    let mut w = into.begin(&new_session(20)).unwrap();
+    w.append(StreamId::STDOUT, 1, b"after");
+    w.end(Exit::Code(0), 5).unwrap();
+    assert_eq!(bytes_of(&b.open(Access::Read), 20, StreamId::STDOUT), b"after");
+}
+
+#[test]
+fn verify_names_the_session_the_time_and_the_bytes() {
+    let dir = TempDir::new("verify");
+    let store = three_sessions(&dir);
+    let path = dir.path().join(FILE_NAME);
+    let sound = fs::read(&path).unwrap();
+    assert_eq!(store.verify(&mut |_| {}).unwrap().problem_count, 0);
+    let told = |damage: &dyn Fn(&mut Vec<u8>)| -> Vec<String> {
+        let mut image = sound.clone();
+        damage(&mut image);
+        fs::write(&path, image).unwrap();
+        let report = dir.open(Access::Read).verify(&mut |_| {}).unwrap();
+        report.problems.iter().map(ToString::to_string).collect()
+    };
+    let id = "019e6c00-8f2b-7c31-9d43-0c9b6a1f2e00";
+    let first_tape = sound.windows(4).position(|w| w == b"sess").unwrap() / 16384 * 16384;
+    // Line i has 19 + 7 i bytes, so the second page of the tape begins within line 63 and ends
+    // within line 91; a flipped bit costs the rest of the page, a lost header all of it.
+    let whole: u64 =
+        (0..200).map(|i: u64| format!("session 0 line {i} \n").len() as u64 + 7 * i).sum();
+    for (from, len, span) in [(9000, 1, "0.079 s to 0.091 s"), (0, 512, "0.063 s to 0.091 s")] {
+        let at = first_tape + 16384 + from;
+        let told = told(&|image| image[at..at + len].fill(0x55));
+        let missing = whole - bytes_of(&dir.open(Access::Read), 0, StreamId::STDOUT).len() as u64;
+        assert_eq!(
+            *told.last().unwrap(),
+            format!("session {id}: tape: from {span}: {missing} bytes are missing")
+        );
+        assert!((1..=16_320).contains(&missing));
+    }
+    assert_eq!(told(&|image| image[70] ^= 1), ["superblock 0: damaged; its other copy holds"]);
+    assert_eq!(told(&|image| image[2 * 16384 + 140] ^= 1)[0], "catalog: entry 0 is damaged");
+    assert_eq!(
+        told(&|image| image[2 * 16384 + 200] ^= 1),
+        [format!("session {id}: its end is damaged; it counts as lost")]
+    );
+}
+
+#[test]
+fn salvage_needs_neither_superblock_nor_catalog() {
+    let (a, b) = (TempDir::new("wreck"), TempDir::new("saved"));
+    let from = three_sessions(&a);
+    let wanted: Vec<Vec<u8>> = (0..3).map(|n| bytes_of(&from, n, StreamId::STDOUT)).collect();
+    let path = a.path().join(FILE_NAME);
+    let mut image = fs::read(&path).unwrap();
+    image[..34 * 16384].fill(0xa5);
+    fs::write(&path, image).unwrap();
+    let into = b.open(Access::Write);
+    let saved = intentloop::store::salvage(&path, &into, &mut |_| {}).unwrap();
+    assert_eq!((saved.sessions, saved.missing), (3, 0));
+    let entries: Vec<_> = into.entries().unwrap().collect();
+    assert!(entries.iter().all(|e| e.state == State::Lost && e.start_us > 0));
+    for (n, wanted) in wanted.iter().enumerate() {
+        assert_eq!(&bytes_of(&into, n as u8, StreamId::STDOUT), wanted);
+    }
+    assert_eq!(into.verify(&mut |_| {}).unwrap().problem_count, 0);
+    let again = intentloop::store::salvage(&path, &into, &mut |_| {}).unwrap();
+    assert_eq!((again.sessions, again.known), (0, 3));
+}
