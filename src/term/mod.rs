@@ -9,6 +9,7 @@
 //! each maximal invalid part of UTF-8 shows U+FFFD; DEC graphics `_` is blank; SU in a region that
 //! begins at the top feeds the history as LF does.
 
+mod align;
 mod csi;
 mod grid;
 mod history;
@@ -20,6 +21,7 @@ mod resize;
 mod screen;
 mod snapshot;
 mod style;
+pub mod transcript;
 mod width;
 mod width_table;
 

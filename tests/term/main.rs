@@ -2,6 +2,7 @@
 //! lies beside this file. Everything goes through the library's public interface.
 
 mod notation;
+mod agents;
 mod noise;
 mod policy;
 mod property;

@@ -1,0 +1,821 @@
+//! Settled text: what a person saw, each line once, in the order it was seen.
+//!
+//! One list of lines. At each settled moment (a frame is complete, the output pauses, the screen
+//! is about to be cleared) the rows that left the screen since, and the rows on it, are matched
+//! against the list. A row found again is the same line, wherever it moved. A new row is a new
+//! line, after what had stood in its place. A line that is gone is kept if it scrolled off or
+//! stood still long enough to be read; otherwise it was a stage of something else.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::align::{Key, WEAK_MAX, align, drop_weak};
+use super::grid::Stamp;
+use super::screen::{Clear, Event, Observer, Screen};
+use super::{Options, Size, Terminal};
+
+/// A pause in the output this long settles the screen.
+pub const PAUSE_US: u64 = 40_000;
+/// A line that vanishes without scrolling off was read if it stood still this long.
+pub const READ_US: u64 = 400_000;
+/// A line whose text changed in place this often, but for digits and spinners, is an animation.
+pub const ANIMATED_CHANGES_MIN: u32 = 3;
+/// Text of so many characters that is still there, cut into other rows, is the same text.
+const REWRAPPED_CHARS_MIN: usize = 24;
+/// So many lines seen again at once mean that the program scrolled back.
+const SCROLLED_BACK_MIN: usize = 4;
+/// So many lines read before that come again in a row are a dialog of its own; fewer are a status
+/// that comes and goes, and is moved to where it comes last.
+const AGAIN_ROWS_MIN: usize = 3;
+/// Most lines of a status with something to say.
+const STATUS_ROWS_MAX: usize = 4;
+/// `Thinking…` and the like have at most so many words.
+const WAITING_WORDS_MAX: usize = 3;
+/// How far apart an input line and the line it became may lie.
+const DOUBLE_LINES_MAX: usize = 60;
+/// A row this short may be an input line that was emptied.
+const PROMPT_CHARS_MAX: usize = 4;
+/// Rows that may leave the screen before the list is brought up to date.
+const LEFT_ROWS_MAX: usize = 1024;
+/// Lines kept in reach of the screen; what a program tells again from before is told twice.
+pub const REACH_LINES_MAX: usize = 20_000;
+
+/// How a line of the transcript came to be settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// It scrolled off, or was on the screen at the end.
+    Text,
+    /// It was read, and then vanished: a dialog, a menu, a status.
+    Transient,
+}
+
+/// A line a person saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Without trailing blanks; rows that the terminal wrapped are one line.
+    pub text: String,
+    /// Where in the stream, and when, it was first on the screen.
+    pub seen: Stamp,
+    /// Where in the stream, and when, it had its last form.
+    pub settled: Stamp,
+    /// How it was settled.
+    pub kind: Settled,
+    /// It was on the alternate screen.
+    pub alternate: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// On the screen of its context.
+    Shown,
+    /// Scrolled off.
+    Left,
+    /// Vanished after it was read.
+    Read,
+    /// Told again, cut at another width: on the screen, and already in the list.
+    Echo,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    text: String,
+    wrap: bool,
+    key: Key,
+    state: State,
+    alternate: bool,
+    seen: Stamp,
+    /// When it took its present form.
+    since: Stamp,
+    /// The row it was last shown on, counted from the top of the window.
+    row: usize,
+    changes: u32,
+    /// It was settled before, and is on the screen again.
+    kept: bool,
+    /// The cursor stood on it: it may be an input line.
+    input: bool,
+    fate: Fate,
+}
+
+/// What became of an entry that was shown and was not found again in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Open,
+    Scrolled,
+    Moved,
+}
+
+/// One row as it is seen at a settled moment.
+#[derive(Clone, Debug)]
+struct Seen {
+    text: String,
+    wrap: bool,
+    key: Key,
+    born: Stamp,
+    /// None for a row that has left the screen.
+    row: Option<usize>,
+    /// Of the entry that it is, where that was not found in order: first seen, and last changed.
+    past: Option<(Stamp, Stamp)>,
+    /// That entry was settled.
+    kept: bool,
+    /// The cursor stands on it.
+    input: bool,
+}
+
+/// Turns what a program wrote into settled text.
+#[derive(Debug)]
+pub struct Transcript {
+    terminal: Terminal,
+    list: List,
+    fed_at_us: u64,
+}
+
+/// The list of lines, as an observer of the terminal.
+#[derive(Debug, Default)]
+struct List {
+    entries: Vec<Entry>,
+    /// How often each key occurs among entries that are not shown.
+    known: HashMap<u64, u32>,
+    left: Vec<Seen>,
+    alternate: bool,
+    /// When the screen was cleared or resized: what is told soon after may have been told before.
+    retell_from_us: Option<u64>,
+    resized: bool,
+    /// Where the list was last brought up to date.
+    settled: Stamp,
+    done: Vec<Line>,
+}
+
+impl Transcript {
+    /// A transcript of a window of `size`, starting blank.
+    pub fn new(size: Size, options: Options) -> Transcript {
+        let options = Options { history_rows: 0, ..options };
+        Transcript { terminal: Terminal::new(size, options), list: List::default(), fed_at_us: 0 }
+    }
+
+    /// Takes bytes the program wrote at `time_us`. Times must not fall.
+    pub fn feed(&mut self, time_us: u64, bytes: &[u8]) {
+        if time_us.saturating_sub(self.fed_at_us) >= PAUSE_US && !self.terminal.screen().in_sync() {
+            self.list.settle(self.terminal.screen());
+        }
+        self.fed_at_us = time_us;
+        self.terminal.set_time(time_us);
+        self.terminal.feed_with(bytes, &mut self.list);
+    }
+
+    /// The window changed its size.
+    pub fn resize(&mut self, time_us: u64, size: Size) {
+        self.feed(time_us, b"");
+        self.list.settle(self.terminal.screen());
+        self.terminal.resize(size);
+        self.list.retell_from_us = Some(time_us);
+        self.list.resized = true;
+    }
+
+    /// The terminal, to look at.
+    pub fn terminal(&self) -> &Terminal {
+        &self.terminal
+    }
+
+    /// The lines that nothing can change any more, and that were not taken before.
+    pub fn take_lines(&mut self) -> Vec<Line> {
+        std::mem::take(&mut self.list.done)
+    }
+
+    /// The end of the recording, at `time_us`: the lines not taken before, those on the screen
+    /// included.
+    pub fn finish(mut self, time_us: u64) -> Vec<Line> {
+        let time_us = time_us.max(self.fed_at_us);
+        self.terminal.set_time(time_us);
+        self.list.settle(self.terminal.screen());
+        let end = Stamp { time_us, ..self.terminal.screen().stamp() };
+        self.list.leave_screen(end, |entry| entry.alternate);
+        let len = self.list.entries.len();
+        self.list.hand_out(len);
+        self.list.done
+    }
+}
+
+/// Lines as text: runs of more than one blank line are one, and rows of nothing but box-drawing
+/// characters are left out unless `boxes` is set.
+pub fn text(lines: &[Line], boxes: bool) -> String {
+    let mut out = String::new();
+    let mut blank = true;
+    for line in lines {
+        let only = |of: fn(char) -> bool| line.text.chars().all(of);
+        let is_blank = only(|c| c == ' ') || !boxes && only(|c| matches!(c, ' ' | '│' | '┃' | '|'));
+        if !boxes && !is_blank && only(is_frame) {
+            continue;
+        }
+        if !(is_blank && blank) {
+            if !is_blank {
+                out.push_str(&line.text);
+            }
+            out.push('\n');
+        }
+        blank = is_blank;
+    }
+    while out.ends_with("\n\n") {
+        out.pop();
+    }
+    out
+}
+
+impl Observer for List {
+    fn event(&mut self, screen: &Screen, event: Event<'_>) {
+        match event {
+            Event::Sync(false) => self.settle(screen),
+            Event::Clear(Clear::History) => self.retell_from_us = Some(screen.stamp().time_us),
+            Event::Clear(_) => {
+                self.settle(screen);
+                self.retell_from_us = Some(screen.stamp().time_us);
+            }
+            Event::Alternate(on) => {
+                self.settle(screen);
+                if !on {
+                    self.leave_screen(screen.stamp(), |entry| entry.alternate);
+                }
+                self.alternate = on;
+            }
+            _ => {}
+        }
+    }
+
+    fn row_leaves(&mut self, screen: &Screen) {
+        let seen = seen(screen, 0, None);
+        self.left.push(seen);
+        if self.left.len() >= LEFT_ROWS_MAX {
+            self.update(screen.stamp(), Vec::new());
+        }
+    }
+}
+
+/// Row `y` as it is seen.
+fn seen(screen: &Screen, y: usize, row: Option<usize>) -> Seen {
+    let text = screen.row_text(y);
+    Seen {
+        key: key(&text),
+        text,
+        wrap: screen.row_wraps(y),
+        born: screen.row_stamp(y).unwrap_or(screen.stamp()),
+        row,
+        past: None,
+        kept: false,
+        input: row.is_some() && screen.cursor().0 == y,
+    }
+}
+
+impl List {
+    /// Brings the list up to date with what is on the screen.
+    fn settle(&mut self, screen: &Screen) {
+        let height = usize::from(screen.size().rows);
+        let mut rows: Vec<Seen> = (0..height).map(|y| seen(screen, y, Some(y))).collect();
+        while rows.last().is_some_and(|row| row.text.is_empty()) {
+            rows.pop();
+        }
+        self.update(screen.stamp(), rows);
+    }
+
+    /// `rows` are on the screen. Empty: only the rows that left are looked at.
+    fn update(&mut self, now: Stamp, rows: Vec<Seen>) {
+        let partial = rows.is_empty() && !self.left.is_empty();
+        if rows.is_empty() && self.left.is_empty() && self.retell_from_us.is_some() {
+            // Cleared, and nothing told yet: what was shown may come back at once.
+            return;
+        }
+        let mut new = std::mem::take(&mut self.left);
+        new.extend(rows);
+        let shown_first = self
+            .entries
+            .iter()
+            .position(|e| {
+                e.alternate == self.alternate && matches!(e.state, State::Shown | State::Echo)
+            })
+            .unwrap_or(self.entries.len());
+        let first = match self.reaches_back(&new, shown_first) {
+            true => 0,
+            false => shown_first,
+        };
+        if self.is_unchanged(first, &new) {
+            return;
+        }
+        self.merge(first, new, now, partial);
+        if self.entries.len() > 2 * REACH_LINES_MAX {
+            self.hand_out(self.entries.len() - REACH_LINES_MAX);
+        }
+    }
+
+    fn is_shown(&self, entry: &Entry) -> bool {
+        entry.alternate == self.alternate && matches!(entry.state, State::Shown | State::Echo)
+    }
+
+    /// Whether rows may be lines from before those shown: told again, or scrolled back to.
+    fn reaches_back(&self, new: &[Seen], shown_first: usize) -> bool {
+        // What stood at the top comes first, still there or scrolled off, unless the screen was
+        // painted over.
+        let painted_over = match (new.first(), self.entries.get(shown_first)) {
+            (Some(row), Some(entry)) => row.key.hash != entry.key.hash,
+            _ => false,
+        };
+        if shown_first == 0 || !(self.retell_from_us.is_some() || self.alternate || painted_over) {
+            return false;
+        }
+        let shown: Vec<u64> = self.entries[shown_first..].iter().map(|e| e.key.hash).collect();
+        new.iter().any(|row| {
+            row.key.weight > WEAK_MAX
+                && self.known.contains_key(&row.key.hash)
+                && !shown.contains(&row.key.hash)
+        })
+    }
+
+    fn is_unchanged(&self, first: usize, new: &[Seen]) -> bool {
+        let mut shown = self.entries[first..].iter().filter(|e| {
+            e.alternate == self.alternate && matches!(e.state, State::Shown | State::Echo)
+        });
+        new.iter().all(|row| {
+            row.row.is_some()
+                && shown.next().is_some_and(|e| e.text == row.text && Some(e.row) == row.row)
+        }) && shown.next().is_none()
+    }
+
+    /// Matches the entries from `first` on with the rows of `new`, and makes them one list.
+    fn merge(&mut self, first: usize, mut new: Vec<Seen>, now: Stamp, partial: bool) {
+        let mut tail = self.entries.split_off(first);
+        tail.iter().for_each(|entry| self.forget(entry));
+        let mut matches = self.found_again(&tail, &new, State::Left);
+        if self.alternate && self.scrolled_back(&tail, &new, &matches) {
+            matches = self.found_again(&tail, &new, State::Read);
+        }
+        self.decide_fates(&mut tail, &mut new, &matches);
+
+        let mut tail = tail.into_iter().enumerate().peekable();
+        let mut gap_new = Vec::new();
+        for (row, found) in new.into_iter().zip(matches) {
+            let Some(found) = found else {
+                gap_new.push(row);
+                continue;
+            };
+            let mut gap_old = Vec::new();
+            while let Some((_, entry)) = tail.next_if(|(i, _)| *i < found) {
+                gap_old.push(entry);
+            }
+            self.merge_gap(gap_old, std::mem::take(&mut gap_new), now, partial);
+            if let Some((_, mut entry)) = tail.next() {
+                self.renew(&mut entry, row, now);
+                self.entries.push(entry);
+            }
+        }
+        let gap_old = tail.map(|(_, entry)| entry).collect();
+        self.merge_gap(gap_old, gap_new, now, partial);
+
+        for i in first..self.entries.len() {
+            let key = self.entries[i].key;
+            if is_known(&self.entries[i]) {
+                *self.known.entry(key.hash).or_insert(0) += 1;
+            }
+        }
+        self.settled = now;
+        if self.retell_from_us.is_some_and(|from| now.time_us > from + READ_US) {
+            self.retell_from_us = None;
+            self.resized = false;
+        }
+    }
+
+    /// For each row, the entry of `tail` that it is: one that is shown, or has left, or if so
+    /// asked one that was read.
+    fn found_again(&self, tail: &[Entry], new: &[Seen], with: State) -> Vec<Option<usize>> {
+        let counts = |entry: &Entry| {
+            entry.alternate == self.alternate && (entry.state != State::Read || with == State::Read)
+        };
+        let old: Vec<usize> = (0..tail.len()).filter(|i| counts(&tail[*i])).collect();
+        let old_keys: Vec<Key> = old.iter().map(|i| tail[*i].key).collect();
+        let new_keys: Vec<Key> = new.iter().map(|row| row.key).collect();
+        let mut matches = align(&old_keys, &new_keys);
+        drop_weak(&old_keys, &mut matches);
+        matches.iter().map(|m| m.map(|o| old[o])).collect()
+    }
+
+    /// Whether most of the rows not found again are lines that were read before: the program
+    /// scrolled back to them.
+    fn scrolled_back(&self, tail: &[Entry], new: &[Seen], matches: &[Option<usize>]) -> bool {
+        let read: HashSet<u64> = tail
+            .iter()
+            .filter(|e| e.state == State::Read && e.key.weight > WEAK_MAX)
+            .map(|e| e.key.hash)
+            .collect();
+        let strange = || {
+            let rows = new.iter().zip(matches);
+            rows.filter(|(row, m)| m.is_none() && row.key.weight > WEAK_MAX).map(|(row, _)| row)
+        };
+        let back = strange().filter(|row| read.contains(&row.key.hash)).count();
+        back >= SCROLLED_BACK_MIN && 2 * back > strange().count()
+    }
+
+    /// What became of the shown entries that were not found again in order.
+    fn decide_fates(&self, tail: &mut [Entry], new: &mut [Seen], matches: &[Option<usize>]) {
+        let mut found = vec![false; tail.len()];
+        let mut moved_up = vec![false; tail.len()];
+        for (row, m) in new.iter().zip(matches) {
+            if let Some(i) = *m {
+                found[i] = true;
+                moved_up[i] =
+                    tail[i].state == State::Shown && row.row.is_some_and(|y| y < tail[i].row);
+            }
+        }
+        // One that moved past others is the new row, and lends it its past.
+        let mut gone: HashMap<u64, usize> = HashMap::new();
+        for (i, entry) in tail.iter_mut().enumerate() {
+            entry.fate = Fate::Open;
+            if !found[i] && self.is_shown(entry) && entry.key.weight > WEAK_MAX {
+                gone.insert(entry.key.hash, i);
+            }
+        }
+        for (row, _) in new.iter_mut().zip(matches).filter(|(_, m)| m.is_none()) {
+            if let Some(i) = gone.remove(&row.key.hash) {
+                tail[i].fate = Fate::Moved;
+                row.past = Some((tail[i].seen, tail[i].since));
+            }
+        }
+        self.move_statuses(tail, new, matches);
+        // Above rows that moved up, what is gone scrolled off, however short it stood.
+        let mut below_moved_up = false;
+        for (i, entry) in
+            tail.iter_mut().enumerate().rev().filter(|(_, e)| e.alternate == self.alternate)
+        {
+            match found[i] {
+                true if entry.key.weight > WEAK_MAX => below_moved_up = moved_up[i],
+                true => {}
+                false if entry.fate == Fate::Open && below_moved_up && self.alternate => {
+                    entry.fate = Fate::Scrolled;
+                }
+                false => {}
+            }
+        }
+    }
+
+    /// A status line that was read, vanished and comes again is one line, where it comes last.
+    fn move_statuses(&self, tail: &mut [Entry], new: &mut [Seen], matches: &[Option<usize>]) {
+        let mut read: HashMap<u64, usize> = HashMap::new();
+        for (i, entry) in tail.iter().enumerate() {
+            if entry.state == State::Read
+                && entry.alternate == self.alternate
+                && entry.key.weight > WEAK_MAX
+            {
+                read.insert(entry.key.hash, i);
+            }
+        }
+        let again: Vec<Option<usize>> = new
+            .iter()
+            .zip(matches)
+            .map(|(row, m)| match m.is_none() && row.past.is_none() {
+                true => read.get(&row.key.hash).copied(),
+                false => None,
+            })
+            .collect();
+        for run in (0..new.len())
+            .collect::<Vec<_>>()
+            .chunk_by(|a, b| again[*a].is_some() == again[*b].is_some())
+        {
+            if run.len() >= AGAIN_ROWS_MIN {
+                continue;
+            }
+            for (row, i) in run.iter().filter_map(|j| Some((*j, again[*j]?))) {
+                if tail[i].fate != Fate::Moved && block_len(tail, i) <= STATUS_ROWS_MAX {
+                    tail[i].fate = Fate::Moved;
+                    new[row].past = Some((tail[i].seen, tail[i].since));
+                    new[row].kept = true;
+                }
+            }
+        }
+    }
+
+    /// Between two rows found again: `old` are the entries there, `new` the rows there.
+    fn merge_gap(&mut self, old: Vec<Entry>, new: Vec<Seen>, now: Stamp, partial: bool) {
+        let told =
+            if self.resized { squeeze_all(old.iter().map(|e| &e.text)) } else { String::new() };
+        let telling = squeeze_all(new.iter().map(|row| &row.text));
+        let mut rest = new.into_iter();
+        let mut kept: Vec<usize> = Vec::new();
+        for mut entry in old {
+            if entry.fate == Fate::Moved {
+                continue;
+            }
+            if !self.is_shown(&entry) || partial {
+                self.entries.push(entry);
+                continue;
+            }
+            if let Some(skip) = rest.as_slice().iter().position(|row| follows(&entry, row)) {
+                for row in rest.by_ref().take(skip) {
+                    let fresh = self.fresh(row, now, &told);
+                    self.entries.push(fresh);
+                }
+                if let Some(row) = rest.next() {
+                    self.renew(&mut entry, row, now);
+                    self.entries.push(entry);
+                }
+                continue;
+            }
+            let stood_us = now.time_us.saturating_sub(entry.since.time_us);
+            let squeezed = squeeze(&entry.text);
+            let rewrapped = telling.contains(&squeezed)
+                && (self.resized || squeezed.chars().count() >= REWRAPPED_CHARS_MIN);
+            let scrolled = entry.fate == Fate::Scrolled;
+            if entry.state == State::Shown
+                && (entry.kept
+                    || !rewrapped && !is_animation(&entry) && (scrolled || stood_us >= READ_US))
+            {
+                entry.state = if scrolled { State::Left } else { State::Read };
+                kept.push(self.entries.len());
+                self.entries.push(entry);
+            }
+        }
+        for row in rest {
+            let fresh = self.fresh(row, now, &told);
+            self.entries.push(fresh);
+        }
+        drop_loose_blanks(&mut self.entries, &kept);
+    }
+
+    /// A line not seen before. After a resize, one that only cuts anew what was told is an echo.
+    fn fresh(&self, row: Seen, now: Stamp, told: &str) -> Entry {
+        let echo = self.resized && row.key.weight > WEAK_MAX && told.contains(&squeeze(&row.text));
+        let seen = if row.born.offset >= self.settled.offset { row.born } else { now };
+        let (seen, since) = row.past.unwrap_or((seen, now));
+        Entry {
+            wrap: row.wrap,
+            key: row.key,
+            state: match (echo, row.row) {
+                (true, _) => State::Echo,
+                (false, Some(_)) => State::Shown,
+                (false, None) => State::Left,
+            },
+            alternate: self.alternate,
+            seen,
+            since,
+            row: row.row.unwrap_or(0),
+            changes: 0,
+            kept: row.kept,
+            input: row.input,
+            fate: Fate::Open,
+            text: row.text,
+        }
+    }
+
+    /// The entry is `row`, perhaps in a later form.
+    fn renew(&self, entry: &mut Entry, row: Seen, now: Stamp) {
+        if entry.text != row.text {
+            let (old, new) = (normal(&entry.text), normal(&row.text));
+            let spins = [&entry.text, &row.text].iter().any(|t| begins_with_spinner(t));
+            if skeleton(&old) != skeleton(&new) {
+                entry.since = now;
+            } else if old != new || spins {
+                entry.changes += 1;
+            }
+        }
+        entry.input |= row.input;
+        entry.kept |= matches!(entry.state, State::Read | State::Left);
+        entry.state = match (entry.state, row.row) {
+            (State::Echo, Some(_)) => State::Echo,
+            (State::Left, _) if entry.key.hash == row.key.hash && !self.alternate => State::Left,
+            (_, Some(_)) => State::Shown,
+            (State::Echo, None) => State::Echo,
+            (_, None) => State::Left,
+        };
+        if let Some(y) = row.row {
+            entry.row = y;
+        }
+        entry.text = row.text;
+        entry.wrap = row.wrap;
+        entry.key = row.key;
+    }
+
+    fn forget(&mut self, entry: &Entry) {
+        if is_known(entry)
+            && let Some(count) = self.known.get_mut(&entry.key.hash)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.known.remove(&entry.key.hash);
+            }
+        }
+    }
+
+    /// The screen these entries are on goes away: those that stood long enough are kept.
+    fn leave_screen(&mut self, now: Stamp, which: impl Fn(&Entry) -> bool) {
+        let mut out: Vec<Entry> = Vec::with_capacity(self.entries.len());
+        let mut kept = Vec::new();
+        for mut entry in std::mem::take(&mut self.entries) {
+            if matches!(entry.state, State::Shown | State::Echo) && which(&entry) {
+                let stood_us = now.time_us.saturating_sub(entry.since.time_us);
+                let passes = is_animation(&entry) || stood_us < READ_US;
+                if entry.state == State::Echo || (passes && !entry.kept) {
+                    continue;
+                }
+                entry.state = State::Read;
+                kept.push(out.len());
+            }
+            out.push(entry);
+        }
+        drop_loose_blanks(&mut out, &kept);
+        self.known.clear();
+        for entry in out.iter().filter(|entry| is_known(entry)) {
+            *self.known.entry(entry.key.hash).or_insert(0) += 1;
+        }
+        self.entries = out;
+    }
+
+    /// Which of the first `len` entries are what was typed into an input line and then told as a
+    /// line of its own: read, alone, and near a line with the same words.
+    fn doubles(&self, len: usize) -> Vec<bool> {
+        let words: Vec<String> = self.entries.iter().map(|e| normal(&e.text)).collect();
+        let is_read = |i: usize| self.entries.get(i).is_some_and(|e| e.state == State::Read);
+        (0..len)
+            .map(|i| {
+                let alone = (i == 0 || !is_read(i - 1)) && !is_read(i + 1);
+                let near =
+                    i.saturating_sub(DOUBLE_LINES_MAX)..words.len().min(i + DOUBLE_LINES_MAX);
+                is_read(i)
+                    && (alone || self.entries[i].input)
+                    && self.entries[i].key.weight > WEAK_MAX
+                    && near.clone().any(|j| {
+                        j != i
+                            && self.entries[j].state != State::Read
+                            && words[j].starts_with(&words[i])
+                    })
+            })
+            .collect()
+    }
+
+    /// Moves the first `len` entries to the lines that are done.
+    fn hand_out(&mut self, len: usize) {
+        let doubles = self.doubles(len);
+        let rest = self.entries.split_off(len);
+        let out = std::mem::replace(&mut self.entries, rest);
+        let mut open: Option<Line> = None;
+        for (entry, double) in out.into_iter().zip(doubles) {
+            self.forget(&entry);
+            if entry.state == State::Echo || double {
+                continue;
+            }
+            let kind = if entry.state == State::Read { Settled::Transient } else { Settled::Text };
+            let mut line = match open.take() {
+                Some(mut line) => {
+                    line.text.push_str(&entry.text);
+                    line
+                }
+                None => Line {
+                    text: entry.text,
+                    seen: entry.seen,
+                    settled: entry.since,
+                    kind,
+                    alternate: entry.alternate,
+                },
+            };
+            if entry.wrap {
+                open = Some(line);
+            } else {
+                line.text.truncate(line.text.trim_end().len());
+                self.done.push(line);
+            }
+        }
+        self.done.extend(open);
+    }
+}
+
+/// How many lines with something to say stood together with entry `i`, all of them read.
+fn block_len(tail: &[Entry], i: usize) -> usize {
+    let together = |a: &Entry, b: &Entry| {
+        a.state == State::Read && b.state == State::Read && (a.row + 1..a.row + 4).contains(&b.row)
+    };
+    let first = (1..=i).rev().find(|j| !together(&tail[j - 1], &tail[*j])).unwrap_or(0);
+    let after = (i + 1..tail.len()).find(|j| !together(&tail[j - 1], &tail[*j]));
+    let block = &tail[first..after.unwrap_or(tail.len())];
+    block.iter().filter(|entry| entry.key.weight > 0).count()
+}
+
+/// The entry can be told again or scrolled back to.
+fn is_known(entry: &Entry) -> bool {
+    matches!(entry.state, State::Left | State::Read) && entry.key.weight > WEAK_MAX
+}
+
+/// A row's key: its text without what may hang at its right edge, a frame or a scroll bar.
+fn key(text: &str) -> Key {
+    let body = text.trim_end_matches(is_frame);
+    let mut hasher = DefaultHasher::new();
+    match body.is_empty() {
+        true => text.trim().hash(&mut hasher),
+        false => body.hash(&mut hasher),
+    }
+    let weight = match body.chars().filter(|c| c.is_alphanumeric()).count() {
+        0 => 0,
+        1..3 => 4,
+        3..8 => 16,
+        _ => 40,
+    };
+    Key { hash: hasher.finish(), weight }
+}
+
+/// Box drawing, block elements and blanks, zero-width ones included.
+fn is_frame(c: char) -> bool {
+    matches!(c, '\u{2500}'..='\u{259f}' | ' ' | '|' | '\u{200b}')
+}
+
+/// What stands before a prompt, a choice or an item.
+fn is_marker(c: char) -> bool {
+    matches!(c, '>' | '❯' | '›' | '●' | '○' | '◉' | '•' | '*' | '-' | '⏺' | '▸' | '▶' | '→')
+        || matches!(c, '⊶' | '✓' | '✔' | '✗' | '✖' | '☐' | '☑' | '☒' | '◻' | '◼')
+        || is_spinner(c)
+}
+
+fn is_spinner(c: char) -> bool {
+    matches!(c, '\u{2800}'..='\u{28ff}' | '✻' | '✽' | '✶' | '✢' | '✳' | '∗' | '·' | '◐' | '◓' | '◑' | '◒'
+        | '\u{1f311}'..='\u{1f318}' | '◴' | '◷' | '◶' | '◵' | '◜' | '◝' | '◞' | '◟')
+}
+
+fn begins_with_spinner(text: &str) -> bool {
+    text.trim_start().chars().next().is_some_and(is_spinner)
+}
+
+/// The line is drawn to show that work goes on, not to be read.
+fn is_animation(entry: &Entry) -> bool {
+    let text = entry.text.trim_end_matches(is_frame);
+    let waits = text.contains('…') || text.contains("...");
+    let short = normal(text).split(' ').count() <= WAITING_WORDS_MAX;
+    entry.changes >= ANIMATED_CHANGES_MIN
+        || (waits && (entry.changes > 0 || begins_with_spinner(text)))
+        || (short && (text.ends_with('…') || text.ends_with("...")))
+        || text.contains("to interrupt")
+}
+
+/// Of the entries at `kept`, removes those at either end of a run that say nothing.
+fn drop_loose_blanks(out: &mut Vec<Entry>, kept: &[usize]) {
+    let mut drop = vec![false; out.len()];
+    let says = |i: usize| out[i].key.weight > 0;
+    for run in kept.chunk_by(|a, b| a + 1 == *b) {
+        let head = run.iter().take_while(|i| !says(**i)).count();
+        let tail = run[head..].iter().rev().take_while(|i| !says(**i)).count();
+        for i in run[..head].iter().chain(&run[run.len() - tail..]) {
+            drop[*i] = true;
+        }
+    }
+    let mut drop = drop.into_iter();
+    out.retain(|_| !drop.next().unwrap_or(false));
+}
+
+fn normal(text: &str) -> String {
+    let mut out = String::new();
+    for word in text.split(is_frame).filter(|word| !word.is_empty()) {
+        if out.is_empty() && word.chars().all(is_marker) {
+            continue;
+        }
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(word);
+    }
+    out
+}
+
+/// The row with its numbers and spinners evened out.
+fn skeleton(text: &str) -> String {
+    let mut out = String::new();
+    for c in normal(text).chars() {
+        match c {
+            '0'..='9' | '.' | ',' if out.ends_with('#') => {}
+            '0'..='9' => out.push('#'),
+            c if is_spinner(c) => out.push('*'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn squeeze(text: &str) -> String {
+    text.chars().filter(|c| !c.is_whitespace() && !is_frame(*c)).collect()
+}
+
+fn squeeze_all<'a>(texts: impl Iterator<Item = &'a String>) -> String {
+    texts.map(|text| squeeze(text)).collect()
+}
+
+/// Columns before the first character that is neither frame nor marker.
+fn indent(text: &str) -> usize {
+    text.chars().take_while(|c| is_frame(*c) || is_marker(*c)).count()
+}
+
+/// Whether `row` is what `entry` became: it goes on being written, its numbers run, its choice
+/// moved, or its input line was emptied.
+fn follows(entry: &Entry, row: &Seen) -> bool {
+    let (old, new) = (normal(&entry.text), normal(&row.text));
+    if old.is_empty() {
+        return false;
+    }
+    if new.is_empty() {
+        let prompt = row.text.trim_end_matches(['│', ' ']);
+        return row.row == Some(entry.row)
+            && !prompt.is_empty()
+            && prompt.chars().filter(|c| *c != ' ').count() <= PROMPT_CHARS_MAX
+            && entry.text.starts_with(prompt);
+    }
+    indent(&entry.text) == indent(&row.text)
+        && (new.starts_with(&old) || skeleton(&old) == skeleton(&new))
+}
