@@ -235,10 +235,10 @@ impl Screen {
             }
             47 => self.switch_screen(on, o),
             1047 => {
+                self.switch_screen(on, o);
                 if !on {
                     self.clear_alternate();
                 }
-                self.switch_screen(on, o);
             }
             1048 if on => self.save_cursor(),
             1048 => self.restore_cursor(),
@@ -250,8 +250,8 @@ impl Screen {
                 }
             }
             1049 => {
-                self.clear_alternate();
                 self.switch_screen(false, o);
+                self.clear_alternate();
                 self.forget_alternate_cursor();
                 self.restore_cursor();
             }

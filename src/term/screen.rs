@@ -911,11 +911,10 @@ impl Screen {
         self.saved[1] = Saved::DEFAULT;
     }
 
-    /// Blanks the alternate screen if it is shown.
+    /// Blanks the alternate screen, shown or not.
     pub(super) fn clear_alternate(&mut self) {
-        if self.alternate {
-            self.grid.rows.iter_mut().for_each(Row::clear);
-        }
+        let alternate = if self.alternate { &mut self.grid } else { &mut self.hidden };
+        alternate.rows.iter_mut().for_each(Row::clear);
     }
 
     /// DECSTR.

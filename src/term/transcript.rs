@@ -31,6 +31,8 @@ const AGAIN_ROWS_MIN: usize = 3;
 const STATUS_ROWS_MAX: usize = 4;
 /// `Thinking…` and the like have at most so many words.
 const WAITING_WORDS_MAX: usize = 3;
+/// Lines looked through for what is on the screen, unless it seems to come from before.
+const NEAR_LINES: usize = 512;
 /// How far apart an input line and the line it became may lie.
 const DOUBLE_LINES_MAX: usize = 60;
 /// A row this short may be an input line that was emptied.
@@ -72,8 +74,6 @@ enum State {
     Left,
     /// Vanished after it was read.
     Read,
-    /// Told again, cut at another width: on the screen, and already in the list.
-    Echo,
 }
 
 #[derive(Clone, Debug)]
@@ -140,6 +140,8 @@ struct List {
     /// When the screen was cleared or resized: what is told soon after may have been told before.
     retell_from_us: Option<u64>,
     resized: bool,
+    /// No entry before this one is shown.
+    shown_from: usize,
     /// Where the list was last brought up to date.
     settled: Stamp,
     done: Vec<Line>,
@@ -187,8 +189,7 @@ impl Transcript {
         let time_us = time_us.max(self.fed_at_us);
         self.terminal.set_time(time_us);
         self.list.settle(self.terminal.screen());
-        let end = Stamp { time_us, ..self.terminal.screen().stamp() };
-        self.list.leave_screen(end, |entry| entry.alternate);
+        self.list.leave_screen(|entry| entry.alternate);
         let len = self.list.entries.len();
         self.list.hand_out(len);
         self.list.done
@@ -232,9 +233,10 @@ impl Observer for List {
             Event::Alternate(on) => {
                 self.settle(screen);
                 if !on {
-                    self.leave_screen(screen.stamp(), |entry| entry.alternate);
+                    self.leave_screen(|entry| entry.alternate);
                 }
                 self.alternate = on;
+                self.shown_from = 0;
             }
             _ => {}
         }
@@ -251,11 +253,18 @@ impl Observer for List {
 
 /// Row `y` as it is seen.
 fn seen(screen: &Screen, y: usize, row: Option<usize>) -> Seen {
-    let text = screen.row_text(y);
+    let wrap = screen.row_wraps(y);
+    let mut text = screen.row_text(y);
+    if wrap {
+        // The blanks at the end are the middle of the line.
+        let cols = usize::from(screen.size().cols);
+        let width = super::text_width(&text, screen.options().width);
+        text.extend(std::iter::repeat_n(' ', cols.saturating_sub(width)));
+    }
     Seen {
         key: key(&text),
         text,
-        wrap: screen.row_wraps(y),
+        wrap,
         born: screen.row_stamp(y).unwrap_or(screen.stamp()),
         row,
         past: None,
@@ -284,20 +293,18 @@ impl List {
         }
         let mut new = std::mem::take(&mut self.left);
         new.extend(rows);
-        let shown_first = self
-            .entries
-            .iter()
-            .position(|e| {
-                e.alternate == self.alternate && matches!(e.state, State::Shown | State::Echo)
-            })
-            .unwrap_or(self.entries.len());
-        let first = match self.reaches_back(&new, shown_first) {
-            true => 0,
-            false => shown_first,
-        };
-        if self.is_unchanged(first, &new) {
+        let len = self.entries.len();
+        let shown_first =
+            (self.shown_from..len).find(|i| self.is_shown(&self.entries[*i])).unwrap_or(len);
+        self.shown_from = shown_first;
+        if self.is_unchanged(&new) {
             return;
         }
+        let first = match self.reaches_back(&new, shown_first) {
+            true => 0,
+            false => shown_first.max(len.saturating_sub(NEAR_LINES)),
+        };
+        self.shown_from = shown_first.min(first);
         self.merge(first, new, now, partial);
         if self.entries.len() > 2 * REACH_LINES_MAX {
             self.hand_out(self.entries.len() - REACH_LINES_MAX);
@@ -305,7 +312,7 @@ impl List {
     }
 
     fn is_shown(&self, entry: &Entry) -> bool {
-        entry.alternate == self.alternate && matches!(entry.state, State::Shown | State::Echo)
+        entry.alternate == self.alternate && entry.state == State::Shown
     }
 
     /// Whether rows may be lines from before those shown: told again, or scrolled back to.
@@ -316,6 +323,9 @@ impl List {
             (Some(row), Some(entry)) => row.key.hash != entry.key.hash,
             _ => false,
         };
+        if self.resized {
+            return true;
+        }
         if shown_first == 0 || !(self.retell_from_us.is_some() || self.alternate || painted_over) {
             return false;
         }
@@ -327,10 +337,8 @@ impl List {
         })
     }
 
-    fn is_unchanged(&self, first: usize, new: &[Seen]) -> bool {
-        let mut shown = self.entries[first..].iter().filter(|e| {
-            e.alternate == self.alternate && matches!(e.state, State::Shown | State::Echo)
-        });
+    fn is_unchanged(&self, new: &[Seen]) -> bool {
+        let mut shown = self.entries[self.shown_from..].iter().filter(|e| self.is_shown(e));
         new.iter().all(|row| {
             row.row.is_some()
                 && shown.next().is_some_and(|e| e.text == row.text && Some(e.row) == row.row)
@@ -341,6 +349,10 @@ impl List {
     fn merge(&mut self, first: usize, mut new: Vec<Seen>, now: Stamp, partial: bool) {
         let mut tail = self.entries.split_off(first);
         tail.iter().for_each(|entry| self.forget(entry));
+        if !partial {
+            self.renew_standing(&mut new, now);
+        }
+        let from = self.entries.len();
         let mut matches = self.found_again(&tail, &new, State::Left);
         if self.alternate && self.scrolled_back(&tail, &new, &matches) {
             matches = self.found_again(&tail, &new, State::Read);
@@ -367,7 +379,7 @@ impl List {
         let gap_old = tail.map(|(_, entry)| entry).collect();
         self.merge_gap(gap_old, gap_new, now, partial);
 
-        for i in first..self.entries.len() {
+        for i in from..self.entries.len() {
             let key = self.entries[i].key;
             if is_known(&self.entries[i]) {
                 *self.known.entry(key.hash).or_insert(0) += 1;
@@ -377,6 +389,37 @@ impl List {
         if self.retell_from_us.is_some_and(|from| now.time_us > from + READ_US) {
             self.retell_from_us = None;
             self.resized = false;
+        }
+    }
+
+    /// Takes out the rows that are still what they were at the top of the screen, while all below
+    /// went on: a header. Their entries lie far back.
+    fn renew_standing(&mut self, new: &mut Vec<Seen>, now: Stamp) {
+        let standing: Vec<usize> = (self.shown_from..self.entries.len())
+            .filter(|i| self.is_shown(&self.entries[*i]))
+            .collect();
+        let mut taken = 0;
+        let mut gone = Vec::new();
+        for i in standing {
+            let is_still = new
+                .get(taken)
+                .is_some_and(|row| row.key.hash == self.entries[i].key.hash && row.row.is_some());
+            if is_still {
+                taken += 1;
+            } else {
+                gone.push(i);
+            }
+        }
+        new.drain(..taken);
+        for i in gone.into_iter().rev() {
+            let entry = &mut self.entries[i];
+            let stood_us = now.time_us.saturating_sub(entry.since.time_us);
+            entry.state = State::Read;
+            if !entry.kept && (stood_us < READ_US || is_animation(entry)) {
+                self.entries.remove(i);
+            } else if is_known(&self.entries[i]) {
+                *self.known.entry(self.entries[i].key.hash).or_insert(0) += 1;
+            }
         }
     }
 
@@ -490,13 +533,22 @@ impl List {
 
     /// Between two rows found again: `old` are the entries there, `new` the rows there.
     fn merge_gap(&mut self, old: Vec<Entry>, new: Vec<Seen>, now: Stamp, partial: bool) {
-        let told =
-            if self.resized { squeeze_all(old.iter().map(|e| &e.text)) } else { String::new() };
         let telling = squeeze_all(new.iter().map(|row| &row.text));
         let mut rest = new.into_iter();
         let mut kept: Vec<usize> = Vec::new();
         for mut entry in old {
             if entry.fate == Fate::Moved {
+                continue;
+            }
+            let squeezed = squeeze(&entry.text);
+            let rewrapped = match self.resized {
+                true => entry.alternate == self.alternate && telling.contains(&squeezed),
+                false => {
+                    squeezed.chars().count() >= REWRAPPED_CHARS_MIN && telling.contains(&squeezed)
+                }
+            };
+            if self.resized && rewrapped && !partial {
+                // Told again at another width, whether or not it had scrolled off.
                 continue;
             }
             if !self.is_shown(&entry) || partial {
@@ -505,7 +557,7 @@ impl List {
             }
             if let Some(skip) = rest.as_slice().iter().position(|row| follows(&entry, row)) {
                 for row in rest.by_ref().take(skip) {
-                    let fresh = self.fresh(row, now, &told);
+                    let fresh = self.fresh(row, now);
                     self.entries.push(fresh);
                 }
                 if let Some(row) = rest.next() {
@@ -515,13 +567,9 @@ impl List {
                 continue;
             }
             let stood_us = now.time_us.saturating_sub(entry.since.time_us);
-            let squeezed = squeeze(&entry.text);
-            let rewrapped = telling.contains(&squeezed)
-                && (self.resized || squeezed.chars().count() >= REWRAPPED_CHARS_MIN);
             let scrolled = entry.fate == Fate::Scrolled;
-            if entry.state == State::Shown
-                && (entry.kept
-                    || !rewrapped && !is_animation(&entry) && (scrolled || stood_us >= READ_US))
+            if entry.kept
+                || !rewrapped && !is_animation(&entry) && (scrolled || stood_us >= READ_US)
             {
                 entry.state = if scrolled { State::Left } else { State::Read };
                 kept.push(self.entries.len());
@@ -529,25 +577,20 @@ impl List {
             }
         }
         for row in rest {
-            let fresh = self.fresh(row, now, &told);
+            let fresh = self.fresh(row, now);
             self.entries.push(fresh);
         }
         drop_loose_blanks(&mut self.entries, &kept);
     }
 
-    /// A line not seen before. After a resize, one that only cuts anew what was told is an echo.
-    fn fresh(&self, row: Seen, now: Stamp, told: &str) -> Entry {
-        let echo = self.resized && row.key.weight > WEAK_MAX && told.contains(&squeeze(&row.text));
+    /// A line not seen before.
+    fn fresh(&self, row: Seen, now: Stamp) -> Entry {
         let seen = if row.born.offset >= self.settled.offset { row.born } else { now };
         let (seen, since) = row.past.unwrap_or((seen, now));
         Entry {
             wrap: row.wrap,
             key: row.key,
-            state: match (echo, row.row) {
-                (true, _) => State::Echo,
-                (false, Some(_)) => State::Shown,
-                (false, None) => State::Left,
-            },
+            state: if row.row.is_some() { State::Shown } else { State::Left },
             alternate: self.alternate,
             seen,
             since,
@@ -574,10 +617,8 @@ impl List {
         entry.input |= row.input;
         entry.kept |= matches!(entry.state, State::Read | State::Left);
         entry.state = match (entry.state, row.row) {
-            (State::Echo, Some(_)) => State::Echo,
             (State::Left, _) if entry.key.hash == row.key.hash && !self.alternate => State::Left,
             (_, Some(_)) => State::Shown,
-            (State::Echo, None) => State::Echo,
             (_, None) => State::Left,
         };
         if let Some(y) = row.row {
@@ -599,15 +640,13 @@ impl List {
         }
     }
 
-    /// The screen these entries are on goes away: those that stood long enough are kept.
-    fn leave_screen(&mut self, now: Stamp, which: impl Fn(&Entry) -> bool) {
+    /// The screen these entries are on goes away: what it showed last is kept.
+    fn leave_screen(&mut self, which: impl Fn(&Entry) -> bool) {
         let mut out: Vec<Entry> = Vec::with_capacity(self.entries.len());
         let mut kept = Vec::new();
         for mut entry in std::mem::take(&mut self.entries) {
-            if matches!(entry.state, State::Shown | State::Echo) && which(&entry) {
-                let stood_us = now.time_us.saturating_sub(entry.since.time_us);
-                let passes = is_animation(&entry) || stood_us < READ_US;
-                if entry.state == State::Echo || (passes && !entry.kept) {
+            if entry.state == State::Shown && which(&entry) {
+                if is_animation(&entry) && !entry.kept {
                     continue;
                 }
                 entry.state = State::Read;
@@ -621,6 +660,7 @@ impl List {
             *self.known.entry(entry.key.hash).or_insert(0) += 1;
         }
         self.entries = out;
+        self.shown_from = 0;
     }
 
     /// Which of the first `len` entries are what was typed into an input line and then told as a
@@ -647,13 +687,14 @@ impl List {
 
     /// Moves the first `len` entries to the lines that are done.
     fn hand_out(&mut self, len: usize) {
+        self.shown_from = self.shown_from.saturating_sub(len);
         let doubles = self.doubles(len);
         let rest = self.entries.split_off(len);
         let out = std::mem::replace(&mut self.entries, rest);
         let mut open: Option<Line> = None;
         for (entry, double) in out.into_iter().zip(doubles) {
             self.forget(&entry);
-            if entry.state == State::Echo || double {
+            if double {
                 continue;
             }
             let kind = if entry.state == State::Read { Settled::Transient } else { Settled::Text };

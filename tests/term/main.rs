@@ -6,3 +6,4 @@ mod agents;
 mod noise;
 mod policy;
 mod property;
+mod settled;

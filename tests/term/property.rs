@@ -36,7 +36,7 @@ impl Observer for Log {
 
 #[test]
 fn every_state_on_the_way_is_a_possible_one() {
-    for seed in 0..300 {
+    for seed in 0..150 {
         let mut rng = Rng::new(seed);
         let mut terminal = Terminal::new(SIZES[seed as usize % 5], options(seed));
         for _ in 0..120 {
@@ -50,7 +50,7 @@ fn every_state_on_the_way_is_a_possible_one() {
 
 #[test]
 fn the_result_does_not_depend_on_how_the_bytes_are_cut() {
-    for seed in 0..300 {
+    for seed in 0..150 {
         let mut rng = Rng::new(seed);
         let bytes = stream(&mut rng, 60);
         let run = |mut cut: Box<dyn FnMut() -> usize>| {
@@ -76,7 +76,7 @@ fn the_result_does_not_depend_on_how_the_bytes_are_cut() {
 
 #[test]
 fn a_keyframe_makes_the_same_terminal_and_it_goes_on_the_same() {
-    for seed in 0..500 {
+    for seed in 0..300 {
         let mut rng = Rng::new(seed);
         let (size, options) =
             (SIZES[seed as usize % 5], Options { history_rows: 0, ..options(seed) });
@@ -100,7 +100,7 @@ fn a_keyframe_makes_the_same_terminal_and_it_goes_on_the_same() {
 
 #[test]
 fn any_resize_at_any_time_leaves_a_possible_state() {
-    for seed in 0..300 {
+    for seed in 0..150 {
         let mut rng = Rng::new(seed);
         let mut terminal = Terminal::new(SIZES[seed as usize % 5], options(seed));
         for _ in 0..15 {
