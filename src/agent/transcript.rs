@@ -309,11 +309,33 @@ impl Builder {
         for (seq, event) in events.iter_mut().enumerate() {
             event.seq = seq as u64;
         }
+        name_approvals(&mut events);
         event::number(&mut events);
         if self.native.started.is_none() {
             self.native.started = events.iter().find_map(|e| e.time);
         }
         Transcript { native: self.native, events, notes: self.notes, ledger: self.ledger }
+    }
+}
+
+/// Most agents do not store what they asked; the call they asked for tells.
+fn name_approvals(events: &mut [Event]) {
+    let mut titles: HashMap<String, String> = HashMap::new();
+    for event in events.iter() {
+        if let Body::ToolCall(call) = &event.body
+            && let Some(id) = &call.call_id
+        {
+            let title = call.title.as_deref().unwrap_or_default();
+            titles.insert(id.clone(), format!("{} {title}", call.name).trim_end().to_owned());
+        }
+    }
+    for event in events {
+        if let Body::Approval(approval) = &mut event.body
+            && approval.ask.is_empty()
+            && let Some(title) = approval.call_id.as_ref().and_then(|id| titles.get(id))
+        {
+            approval.ask.clone_from(title);
+        }
     }
 }
 

@@ -116,7 +116,13 @@ fn turn(index: usize, events: &[Event], span: std::ops::Range<usize>) -> Turn {
         add(&mut counts, event, true);
         match &event.body {
             Body::TurnEnd(end) => stop_reason = end.stop_reason.or(stop_reason),
-            Body::Interrupt(_) => stop_reason = Some(StopReason::Cancelled),
+            Body::AssistantMessage(message) if message.is_final && event.stream == MAIN => {
+                stop_reason = Some(StopReason::EndTurn);
+            }
+            Body::ApiError(error) if !error.retry && event.stream == MAIN => {
+                stop_reason = Some(StopReason::Error);
+            }
+            Body::Interrupt(_) if event.stream == MAIN => stop_reason = Some(StopReason::Cancelled),
             _ => {}
         }
     }

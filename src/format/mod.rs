@@ -1,3 +1,6 @@
 //! Sessions to text and to other tools' files.
 
 pub mod line;
+pub mod markdown;
+pub mod mask;
+pub mod text;

@@ -4,6 +4,8 @@
 use intentloop::agent::{self, File, Scope, Transcript};
 use intentloop::event::{Body, ContextOp, Counts, Decision, Event, MAIN, MessageForm, Tokens};
 use intentloop::event::{count, turns};
+use intentloop::format::markdown;
+use intentloop::format::text::{self, View};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -661,4 +663,31 @@ fn mutated_transcripts_neither_panic_nor_lose_the_rest() {
             }
         }
     }
+}
+
+/// A rendering of a real session, read by eye once and held since. `UPDATE=1` writes it anew.
+fn check_rendering(name: &str, text: &str) {
+    let path = root("rendered").join(name);
+    if std::env::var_os("UPDATE").is_some() {
+        fs::create_dir_all(root("rendered")).expect("a directory");
+        fs::write(&path, text).expect("a file");
+    }
+    let expected = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    assert_eq!(text, expected, "{name}");
+}
+
+#[test]
+fn a_real_session_reads_well() {
+    let session = "7f3781e9-01bb-4faf-956b-b7cb15223a10";
+    let transcript = transcript("claude", &[&format!("{session}.jsonl"), session]);
+    let view = View::default();
+    let head = markdown::Head {
+        title: "rate limiter".to_owned(),
+        facts: vec![("Status".to_owned(), "succeeded".to_owned())],
+        intent: None,
+        resume: Some(format!("claude --resume {session}")),
+    };
+    check_rendering("report.md", &markdown::report(&head, &transcript.events, &view));
+    check_rendering("chat.txt", &text::chat(&transcript.events, &view));
+    check_rendering("thoughts.txt", &text::thoughts(&transcript.events, &view));
 }

@@ -1,0 +1,262 @@
+//! The conversation and the thoughts as text for people.
+
+use crate::event::{Body, Decision, Event, MAIN, MessageForm};
+use crate::time::WallTime;
+use std::fmt::Write;
+
+/// How times are shown, and what is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// Seconds east of UTC of the times that are shown.
+    pub offset_s: i32,
+    /// Show also what the user went back behind.
+    pub abandoned: bool,
+}
+
+impl View {
+    /// A time as the reader's clock shows it.
+    pub fn time(&self, time: WallTime) -> String {
+        WallTime { offset_s: self.offset_s, ..time }.local()
+    }
+}
+
+/// The conversation: `User:` and `Assistant:` with the time of their first words, tools as one line
+/// each, nothing of the subagents.
+pub fn chat(events: &[Event], view: &View) -> String {
+    let mut out = String::new();
+    let mut speaker = "";
+    for event in events {
+        if event.stream != MAIN || (event.abandoned && !view.abandoned) {
+            continue;
+        }
+        let said = match &event.body {
+            Body::UserMessage(m) => {
+                let text = plain(&m.text);
+                let note = if m.attachments.is_empty() {
+                    String::new()
+                } else {
+                    format!("\n[{}]", m.attachments.join(", "))
+                };
+                Some(("User", format!("{}{}", text.trim_end(), plain(&note))))
+            }
+            Body::AssistantMessage(m) => Some(("Assistant", plain(&m.text).trim_end().to_owned())),
+            body => line(body).map(|text| ("", text)),
+        };
+        let Some((who, text)) = said else { continue };
+        if who.is_empty() || (who == speaker && who != "User") {
+            let _ = writeln!(out, "{text}");
+            continue;
+        }
+        speaker = who;
+        let time = event.time.map_or(String::new(), |time| format!(" ({})", view.time(time)));
+        let taken_back = if event.abandoned { " [taken back]" } else { "" };
+        let blank = if out.is_empty() { "" } else { "\n" };
+        let _ = writeln!(out, "{blank}{who}:{time}{taken_back}\n{text}");
+    }
+    out
+}
+
+/// What happened between the words, in one line.
+fn line(body: &Body) -> Option<String> {
+    Some(match body {
+        Body::ToolCall(call) => {
+            let title = call
+                .title
+                .as_deref()
+                .map_or(String::new(), |title| format!(" {}", first_line(title)));
+            format!("  [{}]{title}", first_line(&call.name))
+        }
+        Body::ToolResult(result) if result.ok == Some(false) => {
+            let code = result.exit_code.map_or(String::new(), |code| format!(" (exit {code})"));
+            format!(
+                "  [failed{code}] {}",
+                first_line(result.text.lines().next_back().unwrap_or_default())
+            )
+        }
+        Body::Approval(approval) => {
+            let decision = approval.decision.unwrap_or(Decision::Unknown);
+            format!(
+                "  [asked] {} -> {}",
+                first_line(&approval.ask),
+                decision.as_str().replace('_', " ")
+            )
+        }
+        Body::Interrupt(_) => "  [interrupted]".to_owned(),
+        Body::ApiError(error) => format!("  [API error] {}", first_line(&error.message)),
+        Body::Context(context) => {
+            format!("  [context: {}]", context.op.map_or("changed", |op| op.as_str()))
+        }
+        _ => return None,
+    })
+}
+
+/// The reasoning of all streams, each thought with its time and turn.
+pub fn thoughts(events: &[Event], view: &View) -> String {
+    let mut out = String::new();
+    for event in events {
+        let Body::Thought(thought) = &event.body else { continue };
+        if event.abandoned && !view.abandoned {
+            continue;
+        }
+        let blank = if out.is_empty() { "" } else { "\n" };
+        let time = event.time.map_or("-".to_owned(), |time| view.time(time));
+        let turn = event.turn.map_or(String::new(), |turn| format!(", turn {turn}"));
+        let stream = if event.stream == MAIN {
+            String::new()
+        } else {
+            format!(", {}", first_line(&event.stream))
+        };
+        let text = match plain(&thought.text) {
+            text if text.trim().is_empty() => "(reasoned, and the text is withheld)".to_owned(),
+            text => text.trim_end().to_owned(),
+        };
+        let _ = writeln!(out, "{blank}[{time}{turn}{stream}]\n{text}");
+    }
+    out
+}
+
+/// The first prompt that is no command to the agent's own program, as one line.
+pub fn first_prompt(events: &[Event]) -> Option<String> {
+    let prompt = |e: &Event| match &e.body {
+        Body::UserMessage(m) if e.stream == MAIN && m.form != Some(MessageForm::Slash) => {
+            Some(first_line(&m.text)).filter(|text| !text.is_empty())
+        }
+        _ => None,
+    };
+    events.iter().find_map(prompt)
+}
+
+/// The first line that is not blank, fit for a terminal.
+pub fn first_line(text: &str) -> String {
+    plain(text).lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned()
+}
+
+/// Text without escape sequences and control characters, line feeds and tabs excepted: nothing in
+/// a recording moves the reader's cursor.
+pub fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\u{1b}' => skip_sequence(&mut chars),
+            '\n' | '\t' => out.push(c),
+            c if c.is_control() => {}
+            // Characters that turn the direction of what follows.
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn skip_sequence(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
+    match chars.peek() {
+        Some('[') => {
+            chars.next();
+            // Parameters and intermediates, then the final character.
+            while chars.next_if(|c| ('\u{20}'..='\u{3f}').contains(c)).is_some() {}
+            chars.next_if(|c| ('\u{40}'..='\u{7e}').contains(c));
+        }
+        Some(']' | 'P' | '_' | '^' | 'X') => {
+            while let Some(c) = chars.next_if(|c| *c != '\n') {
+                if c == '\u{7}' {
+                    break;
+                }
+                if c == '\u{1b}' && chars.next_if_eq(&'\\').is_some() {
+                    break;
+                }
+            }
+        }
+        Some(c) if !c.is_control() => {
+            chars.next();
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::*;
+
+    fn at(ms: i64, body: impl Into<Body>) -> Event {
+        let time = Some(WallTime { unix_us: 1_795_215_802_000_000 + ms * 1000, offset_s: 0 });
+        Event { time, ..Event::new(Source::Transcript, body) }
+    }
+
+    fn events() -> Vec<Event> {
+        let said = |text: &str| AssistantMessage { text: text.into(), ..Default::default() };
+        let mut events = vec![
+            at(
+                0,
+                UserMessage {
+                    text: "Fix\x1b[31m it\n".into(),
+                    attachments: vec!["a.png".into()],
+                    ..Default::default()
+                },
+            ),
+            at(500, Thought { text: "hm".into(), ..Default::default() }),
+            at(1000, said("Looking.")),
+            at(
+                1000,
+                ToolCall { name: "Bash".into(), title: Some("ls\nx".into()), ..Default::default() },
+            ),
+            at(
+                2000,
+                ToolResult {
+                    ok: Some(false),
+                    exit_code: Some(2),
+                    text: "a\nno such file".into(),
+                    ..Default::default()
+                },
+            ),
+            at(2500, Thought::default()),
+            at(3000, said("Done.\n")),
+            at(
+                4000,
+                UserMessage {
+                    text: "/exit".into(),
+                    form: Some(MessageForm::Slash),
+                    ..Default::default()
+                },
+            ),
+        ];
+        events.push(Event { abandoned: true, ..at(5000, said("never")) });
+        events.push(Event { stream: "sub".into(), ..at(6000, said("elsewhere")) });
+        number(&mut events);
+        events
+    }
+
+    #[test]
+    fn a_conversation_reads_like_one() {
+        let view = View { offset_s: 3600, ..Default::default() };
+        let expected = "User: (2026-11-21 00:03:22)\nFix it\n[a.png]\n\nAssistant: (2026-11-21 00:03:23)\nLooking.\n  [Bash] ls\n  [failed (exit 2)] no such file\nDone.\n\nUser: (2026-11-21 00:03:26)\n/exit\n";
+        assert_eq!(chat(&events(), &view), expected);
+        assert!(
+            chat(&events(), &View { abandoned: true, ..view }).ends_with("[taken back]\nnever\n")
+        );
+        assert_eq!(chat(&[], &view), "");
+        assert_eq!(first_prompt(&events()).as_deref(), Some("Fix it"));
+    }
+
+    #[test]
+    fn thoughts_say_when_and_what_or_that_they_are_withheld() {
+        let expected = "[2026-11-20 23:03:22, turn 1]\nhm\n\n[2026-11-20 23:03:24, turn 1]\n(reasoned, and the text is withheld)\n";
+        assert_eq!(thoughts(&events(), &View::default()), expected);
+    }
+
+    #[test]
+    fn nothing_in_a_text_moves_the_cursor() {
+        for (text, expected) in [
+            ("a\x1b[2J\x1b[1;1Hb", "ab"),
+            ("\x1b]0;title\x07x\x1b]8;;u\x1b\\y\x1b(B", "xyB"),
+            ("a\rb\x08\u{9b}2Jc\u{202e}d", "ab2Jcd"),
+            ("tab\tline\n", "tab\tline\n"),
+            ("\x1b", ""),
+            ("\x1b[12", ""),
+            ("\x1b]unfinished\nnext", "\nnext"),
+        ] {
+            assert_eq!(plain(text), expected, "{text:?}");
+        }
+    }
+}
