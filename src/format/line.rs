@@ -73,8 +73,8 @@ pub fn size(bytes: u64) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    let digits = if value < 99.95 && value.fract() >= 0.05 { 1 } else { 0 };
-    format!("{value:.digits$} {}", UNITS[unit])
+    let text = format!("{value:.1}");
+    format!("{} {}", text.strip_suffix(".0").unwrap_or(&text), UNITS[unit])
 }
 
 /// `812,004`: thousands set off by commas.
