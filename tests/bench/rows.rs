@@ -303,7 +303,7 @@ fn forget_caches(bench: &Bench) {
 pub fn size(_: &Bench) -> Vec<Row> {
     let target = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let triple = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
-    let size = fs::metadata(target.join(triple).join("release/il")).map(|meta| meta.len());
+    let size = fs::metadata(target.join(triple).join("static/il")).map(|meta| meta.len());
     vec![Row {
         what: "the static binary",
         measured: match &size {
