@@ -68,8 +68,8 @@ fn cut(seed: u64, len: usize, cuts: Cuts) -> Tally {
 #[test]
 fn every_cut_leaves_what_was_promised() {
     let cuts = match long() {
-        true => Cuts { draws: 8, second: 12, rules: Rules::ALL },
-        false => Cuts { draws: 4, second: 40, rules: Rules::ALL },
+        true => Cuts { draws: 8, second: 12, deep: 8, rules: Rules::ALL },
+        false => Cuts { draws: 4, second: 40, deep: 6, rules: Rules::ALL },
     };
     let len = if long() { 120 } else { 60 };
     let tally = in_parallel(&seeds(6, 72), |seed| cut(seed, len, cuts));
@@ -102,10 +102,20 @@ fn another_process_may_come_between_any_two_operations() {
 fn every_broken_rule_is_noticed() {
     type Run = fn(u64, Rules) -> Tally;
     let cut: Run = |seed, rules| {
-        explore(&base(seed), &workload(seed, 40), seed, Cuts { draws: 4, second: 5, rules })
+        explore(
+            &base(seed),
+            &workload(seed, 40),
+            seed,
+            Cuts { draws: 4, second: 5, deep: 1000, rules },
+        )
     };
     let grow: Run = |seed, rules| {
-        explore(&nearly_full(), &workload(seed, 14), seed, Cuts { draws: 4, second: 2, rules })
+        explore(
+            &nearly_full(),
+            &workload(seed, 14),
+            seed,
+            Cuts { draws: 4, second: 2, deep: 1000, rules },
+        )
     };
     let fail: Run = |seed, rules| {
         fail_each(&base(seed), &workload(seed, 40), seed, Fault::Errno(libc::ENOSPC), rules, 3)

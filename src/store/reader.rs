@@ -357,7 +357,8 @@ impl Reader {
         }
         // Notes may have been added since the promise was made.
         let short = self.promise.is_some_and(|(_, fseq)| (fseq.wrapping_sub(self.fseq) as i16) > 0);
-        if short || (self.broken && self.promise.is_some()) {
+        // Behind the promised frames a torn one may stand: it was never acknowledged.
+        if short {
             return Some(Step::Gap(0, Why::Damaged));
         }
         Some(Step::End)

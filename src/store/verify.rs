@@ -338,6 +338,10 @@ fn salvage_all(
     }
     let told = what_the_catalog_tells(s, &catalog_pages);
     let mut sum = Copied::default();
+    // Of some the catalog alone still knows.
+    for salt in told.keys() {
+        found.entry(*salt).or_default();
+    }
     let mut sessions: Vec<(u64, Found)> = found.into_iter().collect();
     sessions.sort_by_key(|(salt, _)| told.get(salt).map_or(i64::MAX, |t| t.0.start_us));
     for (salt, session) in sessions {
@@ -370,7 +374,8 @@ fn salvage_one(
         id[8..].copy_from_slice(&salt.to_le_bytes());
         Identity { id, ..super::blank_identity() }
     };
-    let identity = entry.map(|(identity, _)| *identity).or_else(in_notes).unwrap_or_else(nameless);
+    let named = entry.map(|(identity, _)| *identity).or_else(in_notes);
+    let identity = named.unwrap_or_else(nameless);
     if known.contains(&identity.id) {
         return Ok(Copied { known: 1, ..Copied::default() });
     }
@@ -388,6 +393,10 @@ fn salvage_one(
         pages.sort_by_key(|header| header.seq);
         pages.dedup_by_key(|header| header.seq);
         copy.chain(chain, &mut Reader::over(Arc::clone(damaged), Hop::over(id, pages), chain))?;
+    }
+    if named.is_none() && copy.copied.bytes == 0 {
+        // A session that a kill cut short before it said anything.
+        return Ok(Copied::default());
     }
     let raw = entry.map(|(_, raw)| *raw).unwrap_or_default();
     copy.end(raw.status, raw.tape_pruned)

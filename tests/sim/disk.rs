@@ -335,18 +335,6 @@ impl Image {
         });
         self.sync();
     }
-
-    /// Pages that hold anything.
-    pub fn pages(&self) -> Vec<u64> {
-        let mut pages: Vec<u64> = self.sectors.keys().map(|no| no * SECTOR / 16384).collect();
-        pages.dedup();
-        pages
-    }
-
-    /// Damages the file behind the store's back.
-    pub fn patch(&mut self, at: u64, bytes: &[u8]) {
-        self.write(at, bytes);
-    }
 }
 
 /// An open file description on the simulated machine.

@@ -39,6 +39,8 @@ pub enum Step {
         k: usize,
     },
     Seal,
+    /// Every writer dies, and the store is compacted.
+    Compact,
 }
 
 /// What came of exploring workloads.
@@ -68,6 +70,8 @@ pub struct Cuts {
     pub draws: u32,
     /// One crash image in so many is used again: opened, worked on, and cut a second time.
     pub second: u64,
+    /// One crash image in so many is also verified and salvaged.
+    pub deep: u64,
     pub rules: Rules,
 }
 
@@ -165,6 +169,14 @@ impl Driver {
             Step::Seal => {
                 let _ = self.store.seal_lost();
             }
+            Step::Compact => {
+                while !self.writers.is_empty() {
+                    self.take(Step::Kill { w: 0 });
+                }
+                if self.store.compact(&mut |_| {}).is_ok() && !self.shaken {
+                    self.model(Model::synced);
+                }
+            }
         }
     }
 
@@ -191,6 +203,7 @@ impl Driver {
                 ended: false,
                 live: true,
                 resumed: false,
+                vanished: false,
             });
             (m.sessions.len() - 1, id)
         });
@@ -338,7 +351,13 @@ fn stop_here(
         tally.points += 1;
         let seed = random.next();
         let disk = Disk::new(left, cuts.rules, seed);
-        match model.check(disk.handle(), stop) {
+        let checked = if random.below(cuts.deep) == 0 {
+            let aside = Disk::new(World::empty(), Rules::ALL, seed);
+            model.check_deeply(disk.handle(), aside.handle(), stop)
+        } else {
+            model.check(disk.handle(), stop)
+        };
+        match checked {
             Ok(records) => tally.records += records,
             Err(what) => {
                 tally.violation = Some(format!("{stop:?} in {}: {what}", brief(op)));
@@ -380,6 +399,7 @@ fn second(world: World, mut model: Model, stop: Stop, seed: u64, cuts: Cuts) -> 
         Step::Append { w: 0, stream: StreamId::STDOUT, len: 90 },
         Step::Remove { k: k / 3 },
         Step::End { w: 0 },
+        Step::Compact,
     ];
     explore_from(world, model, &steps, seed, Cuts { second: 0, draws: 2, ..cuts })
 }
@@ -425,6 +445,7 @@ pub fn workload(seed: u64, len: usize) -> Vec<Step> {
             88..91 => Step::Resume { k },
             91..94 => Step::Remove { k },
             94..97 => Step::PruneTape { k },
+            97 => Step::Compact,
             _ => Step::Seal,
         });
     }

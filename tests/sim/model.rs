@@ -1,7 +1,7 @@
 //! What the store was told, and what it must therefore still know.
 
 use intentloop::store::storage::Storage;
-use intentloop::store::{Chain, Entry, Item, State, Store, StreamId};
+use intentloop::store::{Chain, Entry, Item, Problem, State, Store, StreamId, salvage_from};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -50,11 +50,15 @@ pub struct Session {
     pub live: bool,
     /// It was taken up again after its end, or after its owner's death.
     pub resumed: bool,
+    /// A power cut took its entry.
+    pub vanished: bool,
 }
 
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     pub sessions: Vec<Session>,
+    /// The power went once: records that were not synced may be missing anywhere.
+    pub cut: bool,
 }
 
 /// The id of session `n`.
@@ -129,14 +133,46 @@ impl Model {
                 Some(entry) => read += session.check(&store, &entry, stop)?,
             }
         }
-        match listed.keys().next() {
+        // A salvage makes up the first half of an id that it cannot find.
+        match listed.keys().find(|id| id[..8] != [0; 8]) {
             Some(id) => Err(format!("session {id:02x?} was never begun")),
             None => Ok(read),
         }
     }
 
+    /// As `check`, and that verify finds no fault of the store's own, and that a salvage from the
+    /// pages alone saves as much.
+    pub fn check_deeply(
+        &self,
+        storage: Arc<dyn Storage>,
+        aside: Arc<dyn Storage>,
+        stop: Stop,
+    ) -> Result<u64, String> {
+        let read = self.check(Arc::clone(&storage), stop)?;
+        let store = Store::on(Arc::clone(&storage), [0; 16]).map_err(|e| e.to_string())?;
+        let report = store.verify(&mut |_| {}).map_err(|e| format!("verify: {e}"))?;
+        let fault = report.problems.iter().find(|problem| match problem {
+            Problem::Overlap { .. } => true,
+            Problem::Frames { .. } => stop == Stop::Kill && !self.cut,
+            _ => false,
+        });
+        if let Some(fault) = fault {
+            return Err(format!("verify says: {fault}"));
+        }
+        let saved = Store::on(Arc::clone(&aside), [1; 16]).map_err(|e| e.to_string())?;
+        salvage_from(storage, &saved, &mut |_| {}).map_err(|e| format!("salvage: {e}"))?;
+        // Pages of a session whose entry a power cut took may bring it back.
+        let mut lenient = self.clone();
+        for session in lenient.sessions.iter_mut().filter(|session| session.vanished) {
+            session.deleted = Wish::Asked;
+        }
+        lenient.check(aside, stop).map_err(|e| format!("salvaged: {e}"))?;
+        Ok(read)
+    }
+
     /// After a power cut what reads back is what is durable, and no more.
     pub fn settle(&mut self, storage: Arc<dyn Storage>) {
+        self.cut = true;
         let Ok(store) = Store::on(storage, [0; 16]) else { return };
         let Ok(entries) = store.entries() else { return };
         let listed: HashMap<[u8; 16], Entry> = entries.map(|e| (e.id, e)).collect();
@@ -146,6 +182,7 @@ impl Model {
             session.begun = entry.is_some();
             session.durable = session.begun;
             if entry.is_none() {
+                session.vanished |= session.deleted == Wish::No;
                 session.deleted = Wish::Granted;
             }
             let mut seen = vec![false; session.records.len()];
