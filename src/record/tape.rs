@@ -137,7 +137,7 @@ impl Tape {
             return;
         };
         match writer.append(stream, now_us, bytes) {
-            Append::Stored => self.in_gap = false,
+            Append::Stored | Append::Queued => self.in_gap = false,
             Append::Degraded { .. } => self.enter_gap(),
         }
     }

@@ -87,17 +87,21 @@ impl Keeper {
         }
     }
 
-    /// The next lease of a chain: the one taken ahead of need, or a new one.
+    /// The next lease of a chain whose last one is `after`: the one taken ahead of need, or a new
+    /// one. A chain only grows upwards: a lease that was taken ahead, but came too late, is left
+    /// unused.
     pub fn take_lease(
         &self,
         s: &dyn Storage,
         kind: Kind,
+        after: Lease,
         pages: u32,
         tries_max: u32,
     ) -> io::Result<Lease> {
         let Some(shared) = &self.shared else { return chain::take_lease(s, pages, tries_max) };
         if kind == Kind::Tape
             && let Some(lease) = shared.desk().next.take()
+            && lease.start > after.start
         {
             return Ok(lease);
         }

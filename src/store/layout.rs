@@ -342,7 +342,7 @@ pub fn seed(salt: u64, page: u64) -> u32 {
     crc32c(0, &b)
 }
 
-// The first frame of the notes is on stream 11 and says who the session is: its payload is bytes
+// The first frame of the notes is on stream 12 and says who the session is: its payload is bytes
 // 8..24, 24..32 and 48..64 of the identity part below.
 
 /// Bytes of the payload that says who a session is.

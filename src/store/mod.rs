@@ -31,7 +31,7 @@ pub use layout::Exit;
 pub use reader::{Item, Reader, Why};
 pub use stream::{Chain, StreamId};
 pub use verify::{PROBLEMS_MAX, Problem, Report, salvage, salvage_from};
-pub use writer::{Append, EndReport, Health, RETRY_US, Writer};
+pub use writer::{Append, EndReport, Health, QUEUE_LEN_MAX, RETRY_US, Writer};
 
 use crate::error::{Error, Result};
 use crate::sys::file::{FsKind, euid};

@@ -4,10 +4,11 @@ use super::catalog;
 use super::chain;
 use super::cursor::Cursor;
 use super::keeper::Keeper;
-use super::layout::{self, Exit, Identity, Kind, Lease, NOTICE, PAGE, Status, Super};
-use super::storage::{LOCK_GATE, Storage, lock_of_slot};
+use super::layout::{self, CONT, Exit, Identity, Kind, Lease, NOTICE, PAGE, Status, Super};
+use super::storage::{LOCK_GATE, LOCK_TRIES_MAX, Storage, lock_of_slot};
 use super::stream::{Chain, StreamId};
 use crate::error::{Error, Result};
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,12 +24,19 @@ const END_WAIT: Duration = Duration::from_secs(2);
 /// Failed syncs in a row after which nothing more is written.
 const SYNC_FAILURES_MAX: u32 = 2;
 
+/// Most bytes that wait in memory while another process holds the allocation lock.
+pub const QUEUE_LEN_MAX: usize = 1 << 20;
+
 /// What became of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Append {
     /// It is in the file: it survives the death of this process, and a power cut after the next
     /// sync.
     Stored,
+    /// It waits in memory for another process to let go of the allocation lock, which takes
+    /// microseconds unless that process was stopped in the act. The next append or tick tries
+    /// again; a kill before that loses it.
+    Queued,
     /// It is not; this many bytes were dropped since the store last worked.
     Degraded {
         /// Bytes dropped.
@@ -81,6 +89,10 @@ pub struct Writer {
     dropped: u64,
     errno: Option<i32>,
     trouble: [Option<Trouble>; 2],
+    /// Records that wait, by chain.
+    queue: [VecDeque<Waiting>; 2],
+    queue_len: usize,
+    queue_retry_us: u64,
     sync_failures: u32,
     /// A sync has failed: what it covered may be forgotten.
     shaken: bool,
@@ -93,6 +105,15 @@ struct Trouble {
     from_us: u64,
     retry_us: u64,
     errno: i32,
+}
+
+/// A record, or the rest of one, that waits.
+#[derive(Debug)]
+struct Waiting {
+    stream: StreamId,
+    flags: u8,
+    t_us: u64,
+    bytes: Vec<u8>,
 }
 
 /// What [`Writer::new`] is made of.
@@ -125,6 +146,9 @@ impl Writer {
             dropped: 0,
             errno: None,
             trouble: [None; 2],
+            queue: [VecDeque::new(), VecDeque::new()],
+            queue_len: 0,
+            queue_retry_us: 0,
             sync_failures: 0,
             shaken: false,
         }
@@ -140,13 +164,74 @@ impl Writer {
         if !self.recover(chain, t_us) {
             return self.drop_bytes(chain, bytes.len() as u64);
         }
-        match self.put(chain, stream, 0, t_us, bytes) {
+        if !self.flush(chain, t_us, LEASE_TRIES_MAX) {
+            return self.wait_in_queue(chain, stream, 0, t_us, bytes);
+        }
+        match self.put(chain, stream, 0, t_us, bytes, LEASE_TRIES_MAX) {
             Ok(()) => Append::Stored,
+            Err((e, done)) if e.kind() == io::ErrorKind::WouldBlock => {
+                self.queue_retry_us = t_us.saturating_add(RETRY_LOCK_US);
+                let flags = if done > 0 { CONT } else { 0 };
+                self.wait_in_queue(chain, stream, flags, t_us, &bytes[done..])
+            }
             Err((e, done)) => {
                 self.enter_trouble(chain, t_us, &e);
                 self.drop_bytes(chain, (bytes.len() - done) as u64)
             }
         }
+    }
+
+    fn wait_in_queue(
+        &mut self,
+        chain: Chain,
+        stream: StreamId,
+        flags: u8,
+        t_us: u64,
+        bytes: &[u8],
+    ) -> Append {
+        if self.queue_len + bytes.len() > QUEUE_LEN_MAX {
+            self.enter_trouble(chain, t_us, &io::ErrorKind::WouldBlock.into());
+            return self.drop_bytes(chain, bytes.len() as u64);
+        }
+        self.queue_len += bytes.len();
+        let waiting = Waiting { stream, flags, t_us, bytes: bytes.to_vec() };
+        self.queue[index_of(chain)].push_back(waiting);
+        Append::Queued
+    }
+
+    /// Writes the records of a chain that wait, if the time for an attempt has come; whether none
+    /// waits any more.
+    fn flush(&mut self, chain: Chain, t_us: u64, tries_max: u32) -> bool {
+        while let Some(mut waiting) = self.queue[index_of(chain)].pop_front() {
+            if t_us < self.queue_retry_us {
+                self.queue[index_of(chain)].push_front(waiting);
+                return false;
+            }
+            let Waiting { stream, flags, t_us: at, ref mut bytes } = waiting;
+            match self.put(chain, stream, flags, at, bytes, tries_max) {
+                Ok(()) => self.queue_len -= bytes.len(),
+                Err((e, done)) => {
+                    self.queue_len -= done;
+                    bytes.drain(..done);
+                    let flags = if done > 0 { flags | CONT } else { flags };
+                    self.queue_retry_us = t_us.saturating_add(RETRY_LOCK_US);
+                    self.queue[index_of(chain)].push_front(Waiting { flags, ..waiting });
+                    if e.kind() != io::ErrorKind::WouldBlock {
+                        self.drop_queue(chain, t_us, &e);
+                    }
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn drop_queue(&mut self, chain: Chain, t_us: u64, e: &io::Error) {
+        self.enter_trouble(chain, t_us, e);
+        let waiting = std::mem::take(&mut self.queue[index_of(chain)]);
+        let bytes: usize = waiting.iter().map(|waiting| waiting.bytes.len()).sum();
+        self.queue_len -= bytes;
+        self.drop_bytes(chain, bytes as u64);
     }
 
     /// Gives a name to a stream of this session, or finds the one that has it.
@@ -165,6 +250,7 @@ impl Writer {
             let t_us = self.trouble[index_of(Chain::Notes)].map_or(0, |trouble| trouble.from_us);
             match self.append(StreamId::NAME, t_us, &record) {
                 Append::Stored => self.names.push(name.to_owned()),
+                Append::Queued => self.names.push(name.to_owned()),
                 Append::Degraded { .. } => {
                     return Err(Error::failed(format!("cannot name stream {name}"))
                         .why("the store cannot be written"));
@@ -176,20 +262,25 @@ impl Writer {
 
     /// How well the writer is.
     pub fn state(&self) -> Health {
-        let trouble = self.trouble.iter().flatten();
+        let waits = self.queue.iter().any(|queue| !queue.is_empty());
+        let troubles = self.trouble.iter().flatten().map(|trouble| trouble.retry_us);
+        let retries = troubles.chain(waits.then_some(self.queue_retry_us));
         Health {
             degraded: self.trouble.iter().any(Option::is_some),
             dropped: self.dropped,
             errno: self.errno,
-            retry_us: trouble.map(|trouble| trouble.retry_us).filter(|&us| us < u64::MAX).min(),
+            retry_us: retries.filter(|&us| us < u64::MAX).min(),
         }
     }
 
     /// Tries again what failed, if its time has come.
     pub fn tick(&mut self, t_us: u64) {
         self.heed_sync_errors(t_us);
-        self.recover(Chain::Tape, t_us);
-        self.recover(Chain::Notes, t_us);
+        for chain in [Chain::Tape, Chain::Notes] {
+            if self.recover(chain, t_us) {
+                self.flush(chain, t_us, LEASE_TRIES_MAX);
+            }
+        }
     }
 
     /// Makes everything appended so far durable; waits for the disk. The keeper does this once a
@@ -232,6 +323,11 @@ impl Writer {
     /// two seconds at most. For a writer from `Store::resume`, `exit` and `end_us` are those of
     /// the first end and the arguments are not used.
     pub fn end(mut self, exit: Exit, end_us: i64) -> Result<EndReport> {
+        for chain in [Chain::Tape, Chain::Notes] {
+            if !self.flush(chain, u64::MAX, LOCK_TRIES_MAX) {
+                self.drop_queue(chain, u64::MAX, &io::ErrorKind::WouldBlock.into());
+            }
+        }
         let status = match (self.status, &self.tape) {
             // What was said at the first end holds, and a rewriting could be torn: the notes added
             // are found by the foot that leads to them, unless a sync may have forgotten it.
@@ -273,6 +369,7 @@ impl Writer {
         flags: u8,
         t_us: u64,
         bytes: &[u8],
+        tries_max: u32,
     ) -> std::result::Result<(), (io::Error, usize)> {
         let cursor = match (chain, &mut self.tape) {
             (Chain::Tape, Some(tape)) => tape,
@@ -283,7 +380,11 @@ impl Writer {
         };
         let (storage, keeper) = (&*self.storage, &self.keeper);
         let kind = cursor.kind();
-        let mut take = |pages| keeper.take_lease(storage, kind, pages, LEASE_TRIES_MAX);
+        let mut last = cursor.lease();
+        let mut take = |pages| {
+            last = keeper.take_lease(storage, kind, last, pages, tries_max)?;
+            Ok(last)
+        };
         let result = cursor.append(storage, stream, flags, t_us, bytes, &mut take);
         keeper.wrote(cursor);
         result
@@ -300,7 +401,11 @@ impl Writer {
             "{{\"dropped\":{},\"from_us\":{},\"to_us\":{},\"errno\":{}}}",
             trouble.dropped, trouble.from_us, t_us, trouble.errno
         );
-        match self.put(chain, StreamId::NOTICE, NOTICE, t_us, notice.as_bytes()) {
+        if !self.flush(chain, t_us, LEASE_TRIES_MAX) {
+            self.put_off(chain, t_us);
+            return false;
+        }
+        match self.put(chain, StreamId::NOTICE, NOTICE, t_us, notice.as_bytes(), LEASE_TRIES_MAX) {
             Ok(()) => {
                 self.trouble[index_of(chain)] = None;
                 true
@@ -309,6 +414,12 @@ impl Writer {
                 self.enter_trouble(chain, t_us, &e);
                 false
             }
+        }
+    }
+
+    fn put_off(&mut self, chain: Chain, t_us: u64) {
+        if let Some(trouble) = &mut self.trouble[index_of(chain)] {
+            trouble.retry_us = t_us.saturating_add(RETRY_LOCK_US);
         }
     }
 

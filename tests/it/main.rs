@@ -8,3 +8,4 @@ mod plain;
 mod store;
 mod tidy;
 mod agent;
+mod store_kill;

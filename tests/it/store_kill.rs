@@ -1,0 +1,201 @@
+//! Real processes append to one store, say over a pipe what was stored, and are killed at random.
+//! Nothing they said may be missing. `IL_KILLS=10000` kills that many.
+
+use crate::store::TempDir;
+use intentloop::store::{Access, Append, Chain, Entry, Exit, Item, NewSession, Store, StreamId};
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Names the store's directory to a process that is to be a writer.
+const WRITER: &str = "IL_TEST_STORE_WRITER";
+const SECOND: u64 = 1_000_000;
+/// Writers at the same time.
+const WRITERS: usize = 12;
+
+/// The last record that each session said was stored, by chain.
+type Stored = HashMap<(u64, Chain), u64>;
+
+fn chain_of(index: u64) -> Chain {
+    if index.is_multiple_of(9) { Chain::Notes } else { Chain::Tape }
+}
+
+fn content(salt: u64, index: u64) -> Vec<u8> {
+    let mut x = salt ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let len = match index % 23 {
+        0 => 40_000 + x % 60_000,
+        1..5 => 1000 + x % 9000,
+        _ => 1 + x % 300,
+    };
+    let mut bytes = Vec::with_capacity(len as usize + 8);
+    while bytes.len() < len as usize {
+        x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        bytes.extend_from_slice(&(x ^ (x >> 31)).to_le_bytes());
+    }
+    bytes.truncate(len as usize);
+    bytes
+}
+
+fn id_of(salt: u64) -> [u8; 16] {
+    let mut id = *b"\x01\x9e\x6c\x0a\x8f\x2b\x7c\x31........";
+    id[8..].copy_from_slice(&salt.to_be_bytes());
+    id
+}
+
+/// The writer's side: appends until it is killed, or for a while, and says what was stored.
+#[test]
+fn a_writer_for_the_kill_test() {
+    let Some(dir) = std::env::var_os(WRITER) else { return };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let salt = u64::from(std::process::id()) << 32 | u64::from(now.subsec_nanos()) | 1;
+    let store = Store::open(Path::new(&dir), Access::Write).unwrap();
+    let new = NewSession { id: id_of(salt), start_us: 0, label: [0; 16], meta: b"{}" };
+    let mut w = store.begin(&new).unwrap();
+    let mut out = std::io::stderr().lock();
+    for index in 1..2000 {
+        let stream = if index % 9 == 0 { StreamId::CONVERSATION } else { StreamId::STDOUT };
+        // A second a record: what had to wait for a lock is tried again with the next.
+        if w.append(stream, index * SECOND, &content(salt, index)) == Append::Stored {
+            // One write: a line in the pipe is whole.
+            out.write_all(format!("stored {salt} {index}\n").as_bytes()).unwrap();
+        }
+        if index % 50 == 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    w.end(Exit::Code(0), 1).unwrap();
+}
+
+struct Writer {
+    child: Child,
+    reader: std::thread::JoinHandle<()>,
+}
+
+fn start(dir: &Path, stored: &Arc<Mutex<Stored>>) -> Writer {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "store_kill::a_writer_for_the_kill_test", "--nocapture"])
+        .env(WRITER, dir)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (pipe, stored) = (child.stderr.take().unwrap(), Arc::clone(stored));
+    let reader = std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines() {
+            let Ok(line) = line else { return };
+            let words: Vec<&str> = line.split(' ').collect();
+            let ["stored", salt, index] = words[..] else { panic!("a writer says: {line}") };
+            let index: u64 = index.parse().unwrap();
+            // A chain is stored in order: the last one said stands for all before it.
+            let salt = salt.parse().unwrap();
+            stored.lock().unwrap().insert((salt, chain_of(index)), index);
+        }
+    });
+    Writer { child, reader }
+}
+
+fn signal(writer: &Writer, signal: i32) {
+    // The shell's kill, for tests have no unsafe of their own.
+    let pid = writer.child.id().to_string();
+    let done =
+        Command::new("kill").args([format!("-{signal}"), pid]).stderr(Stdio::null()).status();
+    assert!(done.is_ok());
+}
+
+fn kill_and_look(dir: &Path, kills: u64) {
+    let stored = Arc::new(Mutex::new(HashMap::new()));
+    let mut writers: Vec<Writer> = (0..WRITERS).map(|_| start(dir, &stored)).collect();
+    let mut x = 88_172_645_463_325_252u64;
+    for kill in 0..kills {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        std::thread::sleep(Duration::from_micros(500 + x % 20_000));
+        let at = (x >> 20) as usize % writers.len();
+        if kill % 5 == 0 {
+            // One that stands still with whatever lock it has must not stop the others.
+            let still = (at + 1) % writers.len();
+            signal(&writers[still], libc::SIGSTOP);
+            std::thread::sleep(Duration::from_millis(3));
+            signal(&writers[still], libc::SIGCONT);
+        }
+        let mut gone = std::mem::replace(&mut writers[at], start(dir, &stored));
+        let _ = gone.child.kill();
+        gone.child.wait().unwrap();
+        gone.reader.join().unwrap();
+    }
+    for mut writer in writers {
+        let _ = writer.child.kill();
+        writer.child.wait().unwrap();
+        writer.reader.join().unwrap();
+    }
+    let stored = stored.lock().unwrap();
+    let store = Store::open(dir, Access::Write).unwrap();
+    check(&store, &stored);
+    store.seal_lost().unwrap();
+    check(&store, &stored);
+    let report = store.verify(&mut |_| {}).unwrap();
+    assert_eq!(report.problems, []);
+    println!(
+        "{}: kills {kills}, sessions {}, records {}, acknowledged records lost 0",
+        dir.display(),
+        report.sessions,
+        report.frames
+    );
+}
+
+fn check(store: &Store, stored: &Stored) {
+    let mut left: Stored = stored.clone();
+    for entry in store.entries().unwrap() {
+        let mut salt = [0; 8];
+        salt.copy_from_slice(&entry.id[8..]);
+        let salt = u64::from_be_bytes(salt);
+        for chain in [Chain::Tape, Chain::Notes] {
+            let found = records_of(store, &entry, chain, salt);
+            let wanted = (1..).filter(|index| chain_of(*index) == chain);
+            assert!(found.iter().copied().zip(wanted).all(|(a, b)| a == b), "{salt}: a gap");
+            let last = left.remove(&(salt, chain)).unwrap_or(0);
+            assert!(found.last().copied().unwrap_or(0) >= last, "{salt}: {last} is missing");
+        }
+    }
+    assert!(left.is_empty(), "sessions lost: {left:?}");
+}
+
+/// The indices of a chain's records, each compared with what it must hold.
+fn records_of(store: &Store, entry: &Entry, chain: Chain, salt: u64) -> Vec<u64> {
+    let mut reader = store.read(entry, chain);
+    let (mut found, mut whole) = (Vec::new(), Vec::new());
+    loop {
+        match reader.next() {
+            Item::Frame { t_us: 0, .. } => {}
+            Item::Frame { t_us, bytes, flags, .. } => {
+                let index = t_us / SECOND;
+                if flags & 2 == 0 {
+                    whole.clear();
+                }
+                whole.extend_from_slice(bytes);
+                if flags & 1 == 0 {
+                    assert_eq!(whole, content(salt, index), "{salt} record {index}");
+                    found.push(index);
+                }
+            }
+            Item::End => return found,
+            other => panic!("{salt}: {other:?} in {:?}", entry.state),
+        }
+    }
+}
+
+#[test]
+fn killed_writers_lose_nothing_they_said_was_stored() {
+    let kills = std::env::var("IL_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(50);
+    let disk = TempDir::new("kill");
+    kill_and_look(disk.path(), kills);
+    let memory = PathBuf::from(format!("/dev/shm/il-kill-{}", std::process::id()));
+    if Path::new("/dev/shm").is_dir() {
+        kill_and_look(&memory, kills);
+        std::fs::remove_dir_all(&memory).unwrap();
+    }
+}
