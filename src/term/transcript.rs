@@ -757,7 +757,7 @@ fn key(text: &str) -> Key {
 
 /// Box drawing, block elements and blanks, zero-width ones included.
 fn is_frame(c: char) -> bool {
-    matches!(c, '\u{2500}'..='\u{259f}' | ' ' | '|' | '\u{200b}')
+    matches!(c, '\u{2500}'..='\u{259f}' | '|' | '\u{200b}') || c.is_whitespace()
 }
 
 /// What stands before a prompt, a choice or an item.
@@ -770,6 +770,10 @@ fn is_marker(c: char) -> bool {
 fn is_spinner(c: char) -> bool {
     matches!(c, '\u{2800}'..='\u{28ff}' | '✻' | '✽' | '✶' | '✢' | '✳' | '∗' | '·' | '◐' | '◓' | '◑' | '◒'
         | '\u{1f311}'..='\u{1f318}' | '◴' | '◷' | '◶' | '◵' | '◜' | '◝' | '◞' | '◟')
+}
+
+fn begins_with_prompt(text: &str) -> bool {
+    text.trim_start_matches(is_frame).starts_with(['❯', '›', '>'])
 }
 
 fn begins_with_spinner(text: &str) -> bool {
@@ -831,7 +835,7 @@ fn skeleton(text: &str) -> String {
 }
 
 fn squeeze(text: &str) -> String {
-    text.chars().filter(|c| !c.is_whitespace() && !is_frame(*c)).collect()
+    text.chars().filter(|c| !is_frame(*c)).collect()
 }
 
 fn squeeze_all<'a>(texts: impl Iterator<Item = &'a String>) -> String {
@@ -858,5 +862,7 @@ fn follows(entry: &Entry, row: &Seen) -> bool {
             && entry.text.starts_with(prompt);
     }
     indent(&entry.text) == indent(&row.text)
-        && (new.starts_with(&old) || skeleton(&old) == skeleton(&new))
+        && (new.starts_with(&old) && new != old
+            || (row.row == Some(entry.row) || !begins_with_prompt(&entry.text))
+                && skeleton(&old) == skeleton(&new))
 }
