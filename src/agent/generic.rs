@@ -27,6 +27,13 @@ pub enum Direction {
     Input,
     /// To the user.
     Output,
+    /// Neither: the window has this size from here on.
+    Resize {
+        /// Columns.
+        cols: u16,
+        /// Rows.
+        rows: u16,
+    },
 }
 
 /// Bytes that crossed the terminal.
@@ -81,6 +88,7 @@ pub fn turns<'a>(crossings: impl IntoIterator<Item = Crossing<'a>>) -> Vec<Gener
         match crossing.direction {
             Direction::Input => finder.input(crossing.t_us, crossing.bytes),
             Direction::Output => finder.output(crossing.t_us, crossing.bytes),
+            Direction::Resize { .. } => {}
         }
     }
     finder.finish()

@@ -44,7 +44,7 @@ pub enum Project {
 pub struct Root {
     /// The directory.
     pub path: PathBuf,
-    /// Files below it that are of transcripts; see [`matches`].
+    /// Files below it that are of transcripts; see [`matches()`].
     pub patterns: &'static [&'static str],
     /// The directory right below it in which this project's are. Not sure enough to look nowhere
     /// else: long names are shortened.

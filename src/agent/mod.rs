@@ -10,6 +10,7 @@ mod codex;
 mod copilot;
 mod cursor;
 mod detect;
+pub mod dialog;
 mod gemini;
 pub mod generic;
 pub mod keys;

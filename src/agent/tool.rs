@@ -219,4 +219,16 @@ mod tests {
         );
         check("frobnicate", "null", "other []");
     }
+
+    #[test]
+    fn titles_and_paths_have_limits() {
+        for extra in [0, 1] {
+            let long = "é".repeat(TITLE_LEN_MAX + extra);
+            let call = call(None, "Bash", Value::from(long));
+            assert_eq!(call.title.map(|t| t.chars().count()), Some(TITLE_LEN_MAX));
+            let many: Vec<String> = (0..PATHS_MAX + extra).map(|n| n.to_string()).collect();
+            let args = crate::json::Object::from_iter([("paths", Value::from(many))]);
+            assert_eq!(super::call(None, "Read", args.into()).paths.len(), PATHS_MAX);
+        }
+    }
 }

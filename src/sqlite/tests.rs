@@ -150,3 +150,18 @@ fn columns_are_taken_from_the_words_that_made_the_table() {
     check("CREATE TABLE t", &[], None);
     check("CREATE TABLE t(\"a", &[], None);
 }
+
+#[test]
+fn a_tree_may_be_so_deep_and_no_deeper() {
+    let (file, wal) = (fixture("rows.db"), fixture("rows.db-wal"));
+    let database = Database::open(&file, Some(&wal)).expect("a database");
+    let table = database.table("part").expect("part");
+    let errors_from = |depth| {
+        let (mut seen, mut errors) = (HashSet::new(), Vec::new());
+        // A leaf, read as if it lay this deep.
+        let leaf = (2..300).find(|n| database.page(*n).is_ok_and(|(page, _)| page[0] == 13));
+        database.walk(&table, leaf.expect("a leaf"), depth, &mut seen, &mut errors, &mut |_| {});
+        errors.iter().filter(|e| matches!(e, Error::Corrupt(_))).count()
+    };
+    assert_eq!((errors_from(DEPTH_MAX), errors_from(DEPTH_MAX + 1)), (0, 1));
+}

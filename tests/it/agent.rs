@@ -1,11 +1,17 @@
 //! Real transcripts, left by real agents, against what each is known to hold: `tests/agent/<agent>/`
 //! has the files, `golden/` the expectations, which were not made by il.
 
+use intentloop::agent::dialog;
+use intentloop::agent::generic::{Crossing, Direction};
 use intentloop::agent::{self, File, Scope, Transcript};
-use intentloop::event::{Body, ContextOp, Counts, Decision, Event, MAIN, MessageForm, Tokens};
+use intentloop::event::{
+    Body, ContextOp, Counts, Decision, Event, MAIN, MessageForm, Source, Tokens,
+};
 use intentloop::event::{count, turns};
 use intentloop::format::markdown;
 use intentloop::format::text::{self, View};
+use intentloop::term::Size;
+use intentloop::time::WallTime;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -690,4 +696,175 @@ fn a_real_session_reads_well() {
     check_rendering("report.md", &markdown::report(&head, &transcript.events, &view));
     check_rendering("chat.txt", &text::chat(&transcript.events, &view));
     check_rendering("thoughts.txt", &text::thoughts(&transcript.events, &view));
+}
+
+/// What crossed a real terminal: `<microseconds> <i or o> <base64>` a line.
+fn recording(name: &str) -> Vec<(u64, Direction, Vec<u8>)> {
+    let path = root("screens").join(format!("{name}.rec"));
+    let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let crossing = |line: &str| {
+        let [time, way, bytes] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let direction = if way == "o" { Direction::Output } else { Direction::Input };
+        (time.parse().expect("a time"), direction, base64(bytes))
+    };
+    text.lines().map(crossing).collect()
+}
+
+fn base64(text: &str) -> Vec<u8> {
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let (mut out, mut bits, mut len) = (Vec::new(), 0u32, 0);
+    for digit in text.bytes().filter_map(|b| DIGITS.iter().position(|d| *d == b)) {
+        (bits, len) = (bits << 6 | digit as u32, len + 6);
+        if len >= 8 {
+            len -= 8;
+            out.push((bits >> len) as u8);
+        }
+    }
+    out
+}
+
+fn seen_approvals(name: &str, started: WallTime) -> Vec<Event> {
+    let recording = recording(name);
+    let crossings = recording.iter().map(|(t_us, direction, bytes)| Crossing {
+        t_us: *t_us,
+        direction: *direction,
+        bytes,
+    });
+    dialog::approvals(crossings, Size::new(100, 32), started)
+}
+
+type Answered = (&'static str, &'static str, &'static str);
+
+/// Recording, and of each dialog in it: the first words of the question, the answer, the key. The
+/// answers are those that the agents' transcripts tell of, by a record or by what the tool said.
+const DIALOGS: &[(&str, &[Answered])] = &[
+    (
+        "claude",
+        &[
+            ("Do you want to proceed?", "allow_once", "enter"),
+            ("Do you want to proceed?", "reject_once", "enter"),
+        ],
+    ),
+    (
+        "codex",
+        &[
+            ("Would you like to run", "allow_once", "enter"),
+            ("Would you like to run", "reject_once", "esc"),
+        ],
+    ),
+    (
+        "kimi",
+        &[("Run this command?", "allow_once", "enter"), ("Run this command?", "cancelled", "esc")],
+    ),
+    (
+        "copilot",
+        &[
+            ("Do you trust the files", "allow_once", "enter"),
+            ("Do you want to run", "allow_once", "enter"),
+            ("Do you want to run", "reject_once", "esc"),
+        ],
+    ),
+    (
+        "opencode",
+        &[
+            ("Permission required", "allow_once", "enter"),
+            ("Permission required", "allow_once", "enter"),
+            ("Permission required", "reject_once", "enter"),
+            ("Permission required", "allow_once", "enter"),
+        ],
+    ),
+    ("qwen", &[("Apply this change?", "allow_once", "enter")]),
+];
+
+#[test]
+fn requests_for_permission_are_seen_on_real_screens() {
+    for (name, expected) in DIALOGS {
+        let seen = seen_approvals(name, WallTime::default());
+        let seen: Vec<_> = seen
+            .iter()
+            .map(|e| match &e.body {
+                Body::Approval(a) => (
+                    a.ask.as_str(),
+                    a.decision.map_or("", Decision::as_str),
+                    a.key.as_deref().unwrap_or("-"),
+                ),
+                body => panic!("{}", body.kind()),
+            })
+            .collect();
+        assert_eq!(seen.len(), expected.len(), "{name}: {seen:?}");
+        for (seen, expected) in seen.iter().zip(*expected) {
+            assert!(seen.0.starts_with(expected.0), "{name}: {seen:?}");
+            assert_eq!((seen.1, seen.2), (expected.1, expected.2), "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_the_screen_saw_joins_what_the_transcript_says() {
+    // The recording began this much before the first prompt of the transcript was sent.
+    let started = WallTime::parse_rfc3339("2026-11-20T23:05:38.800Z").expect("a time");
+    let mut transcript = transcript("claude", &["7f3781e9-01bb-4faf-956b-b7cb15223a10.jsonl"]);
+    let before = transcript.events.len();
+    dialog::join(&mut transcript.events, seen_approvals("claude", started));
+    // One was told by the transcript too; the other only the screen has seen.
+    assert_eq!(transcript.events.len(), before + 1);
+    let approvals: Vec<_> = transcript
+        .events
+        .iter()
+        .filter_map(|e| match &e.body {
+            Body::Approval(a) => Some((e, a)),
+            _ => None,
+        })
+        .collect();
+    let told: Vec<_> = approvals
+        .iter()
+        .map(|(e, a)| (e.source, e.turn, a.call_id.as_deref(), a.decision))
+        .collect();
+    let (first, second) = ("toolu_01f93b244d97034f11b070c410", "toolu_016d80baa19d7c49539507cc2f");
+    assert_eq!(
+        told,
+        [
+            (Source::Pty, Some(1), Some(first), Some(Decision::AllowOnce)),
+            (Source::Transcript, Some(2), Some(second), Some(Decision::RejectOnce)),
+        ]
+    );
+    let (event, rejected) = approvals[1];
+    assert_eq!(
+        (rejected.waited_ms, rejected.key.as_deref(), event.also.len()),
+        (Some(1054), Some("enter"), 1)
+    );
+    assert!(transcript.events.windows(2).all(|w| w[0].seq < w[1].seq));
+}
+
+#[test]
+fn mutated_recordings_neither_panic_nor_hang() {
+    let mut state = 0x2545_f491_4f6c_dd1du64;
+    for (name, _) in DIALOGS {
+        let mut recording = recording(name);
+        for (_, _, bytes) in &mut recording {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            if state >> 61 == 0 && !bytes.is_empty() {
+                let at = (state >> 32) as usize % bytes.len();
+                bytes[at] = (state >> 24) as u8;
+                bytes.truncate(at + bytes.len() / 2 + 1);
+            }
+        }
+        let crossings = recording.iter().map(|(t_us, direction, bytes)| Crossing {
+            t_us: *t_us,
+            direction: *direction,
+            bytes,
+        });
+        let seen = dialog::approvals(crossings, Size::new(100, 32), WallTime::default());
+        assert!(seen.len() < 20, "{name}");
+    }
+}
+
+#[test]
+fn a_file_of_rubbish_keeps_a_limited_number_of_notes() {
+    for (lines, notes) in
+        [(agent::NOTES_MAX, agent::NOTES_MAX), (agent::NOTES_MAX + 1, agent::NOTES_MAX)]
+    {
+        let file = ("p/u.jsonl".to_owned(), b"x\n".repeat(lines));
+        assert_eq!(read("claude", &[file], None).notes.len(), notes);
+    }
 }
