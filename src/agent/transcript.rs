@@ -301,11 +301,15 @@ impl Builder {
             *seen = (*seen).max(event.time.map_or(i64::MIN, |t| t.unix_us));
             keys.push(*seen);
         }
-        let mut order: Vec<usize> = (0..keys.len()).collect();
-        order.sort_by_key(|&i| keys[i]);
-        let mut slots: Vec<Option<Event>> = self.events.drain(..).map(Some).collect();
-        self.dropped.iter().for_each(|&i| slots[i] = None);
-        let mut events: Vec<Event> = order.iter().filter_map(|&i| slots[i].take()).collect();
+        let mut events = std::mem::take(&mut self.events);
+        // One stream is in order already; moving a long list about would double its memory.
+        if !keys.is_sorted() || !self.dropped.is_empty() {
+            let mut order: Vec<usize> = (0..keys.len()).collect();
+            order.sort_by_key(|&i| keys[i]);
+            let mut slots: Vec<Option<Event>> = events.into_iter().map(Some).collect();
+            self.dropped.iter().for_each(|&i| slots[i] = None);
+            events = order.iter().filter_map(|&i| slots[i].take()).collect();
+        }
         for (seq, event) in events.iter_mut().enumerate() {
             event.seq = seq as u64;
         }
