@@ -5,6 +5,10 @@ mod completion;
 mod install;
 mod man;
 mod plain;
+mod programs;
+mod util;
+
+mod relay;
 mod store;
 mod tidy;
 mod agent;

@@ -1,0 +1,73 @@
+//! The command's surroundings, and il's own when they are poor.
+
+use std::process::Stdio;
+
+use crate::util::*;
+
+#[test]
+fn the_environment_has_one_word_more() {
+    let home = check_same(
+        "$REC env | cut -d= -f1 | grep -v IL_SESSION | sort; $REC env -u IL_SESSION | wc -l; \
+         $REC sh -c 'echo $TERM $LC_ALL $SHLVL'; $REC pwd | sed 's,.*/,,'",
+    );
+    let ran = run(&home, How::Recorded, "$REC sh -c 'echo $IL_SESSION'");
+    assert_eq!(ran.text().trim_end(), home.show()["id"].as_str().expect("an id"));
+}
+
+#[test]
+fn terminal_variables_are_left_alone() {
+    let show = "sh -c 'echo ${TERM-unset} ${COLUMNS-unset} ${LINES-unset}'";
+    check_same(&format!(
+        "export COLUMNS=7 LINES=9; $REC {show}; unset COLUMNS LINES; TERM=dumb $REC {show}; \
+         TERM= $REC {show}; $REC {show} | cat; unset TERM; $REC {show} | cat"
+    ));
+}
+
+#[test]
+fn a_run_inside_a_run_knows_its_parent() {
+    let home = check_same("$REC $REC $REC echo nested; $REC sh -c '$REC echo a; $REC echo b'");
+    let sessions = home.list();
+    assert_eq!(sessions.len(), 6);
+    let with_parent = |session: &&serde_json::Value| session["parent"].is_string();
+    assert_eq!(sessions.iter().filter(with_parent).count(), 4, "{sessions:?}");
+}
+
+#[test]
+fn arguments_are_passed_as_they_are() {
+    let show = "printf '<%s>'";
+    check_same(&format!(
+        "$REC {show} -n --name -- -q '' 'a  b' '*' \"$(printf '\\351\\377')\"; \
+         $REC {show} --resume x --help; $REC sh -c 'echo \"$@\"' -- --version"
+    ));
+    let home = Home::new();
+    let ran = run(&home, How::Recorded, "il run -q -- printf '<%s>' --home /nowhere");
+    assert_eq!(ran.text(), "<--home></nowhere>");
+}
+
+#[test]
+fn names_that_are_no_text_are_no_obstacle() {
+    check_same(
+        "d=$(printf 'dir\\377'); c=$(printf 'c\\376'); mkdir $d; cd $d
+         printf '#!/bin/sh\npwd | sed s,.*/,,\necho \"$0\"\n' >$c; chmod +x $c
+         $REC ./$c; $REC ./$c >../out; cd ..; rm -r $d",
+    );
+}
+
+#[test]
+fn a_working_directory_that_has_gone_is_no_obstacle() {
+    check_same("mkdir gone; cd gone; rmdir ../gone; $REC echo hi; echo $?; $REC cat </dev/null");
+}
+
+#[test]
+fn a_run_without_a_home_is_a_run() {
+    // Neither of the variables that name the store's place is there.
+    let home = Home::new();
+    for stdin in [Stdio::null(), Stdio::piped()] {
+        let mut command = home.detached("il");
+        command.args(["run", "sh", "-c", "echo out; exit 3"]);
+        command.env_remove("HOME").env_remove("INTENTLOOP_HOME").stdin(stdin);
+        let output = output_of(command).unwrap();
+        assert_eq!(output.stdout, b"out\n");
+        assert_eq!(output.status.code(), Some(3));
+    }
+}
