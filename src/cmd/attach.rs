@@ -4,7 +4,7 @@ use super::{home, print, screen};
 use crate::cli::{Command, Global, Hint, Operand, Operands};
 use crate::error::Result;
 use crate::library::Library;
-use crate::term::{Format, Options, Size, Terminal};
+use crate::term::{Format, Options, Terminal};
 
 /// `il attach [ID]`.
 pub(crate) const COMMAND: Command<Args> = Command {
@@ -30,17 +30,13 @@ pub(crate) struct Args {
 /// Rows shown above the last screen: what the ring still holds.
 const HISTORY_ROWS: usize = 1000;
 
-/// The size of a session that had no terminal.
-const SIZE_DEFAULT: Size = Size::new(80, 24);
-
 fn run(args: Args, global: &Global) -> Result<u8> {
     let library = Library::open(&home::dir(global)?)?;
     let session = library.find(args.id.as_deref())?;
     let mut ring = Vec::new();
     library.copy(&session, "ring", &mut ring)?;
-    let size = session.meta.size.map_or(SIZE_DEFAULT, |s| Size::new(s.cols, s.rows));
     let options = Options { history_rows: HISTORY_ROWS, ..Options::default() };
-    let mut terminal = Terminal::new(size, options);
+    let mut terminal = Terminal::new(session.size(), options);
     terminal.feed(&ring);
     // The engine's own rendering: nothing of the recording but its text and colours gets out.
     let format = if screen::is_terminal() { Format::Ansi } else { Format::Text };

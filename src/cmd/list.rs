@@ -117,9 +117,10 @@ fn write_json(session: &Session, now_us: i64, out: &mut String) {
         o.string("short_id", &session.id.short());
         o.string("status", session.status.name());
         o.string("started", &session.meta.started.rfc3339());
-        o.int_opt("duration_us", session.duration_us(now_us));
+        o.int_opt("duration_ms", session.duration_us(now_us).map(|us| us / 1000));
         o.string_opt("name", session.meta.name.as_deref());
         o.string_opt("project", session.project().as_deref());
+        o.string_opt("parent", session.meta.parent.as_deref());
         o.string("command", &line::words(&session.meta.argv));
         if let Some(ending) = &session.meta.ending {
             o.int_opt("exit_code", ending.exit_code);

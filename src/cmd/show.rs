@@ -116,9 +116,8 @@ fn as_json(library: &Library, session: &Session) -> String {
         session.meta.write(o);
         o.string("short_id", &session.id.short());
         o.string("status", session.status.name());
-        if session.meta.ending.is_none() {
-            o.int_opt("duration_us", session.duration_us(time::wall().unix_us));
-        }
+        let now_us = time::wall().unix_us;
+        o.int_opt("duration_ms", session.duration_us(now_us).map(|us| us / 1000));
         o.string_opt("project", session.project().as_deref());
         o.string("command", &line::words(&session.meta.argv));
         o.int("thought_events", 0);

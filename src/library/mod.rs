@@ -12,9 +12,13 @@ use crate::session::{Meta, SessionId, Status};
 use crate::store::{Access, Entry, Exit, State, Store, StreamId};
 use crate::sys::signal::Signal;
 use crate::sys::time;
+use crate::term::Size;
 use crate::time::WallTime;
 
 pub use stream::{Content, RING_LEN, STREAMS};
+
+/// The size of a session that had no terminal.
+const SIZE_DEFAULT: Size = Size::new(80, 24);
 
 /// The recorded sessions of one store.
 #[derive(Debug)]
@@ -84,6 +88,11 @@ impl Session {
     pub fn project(&self) -> Option<String> {
         let root = &self.meta.repository.as_ref()?.root;
         Some(Path::new(root).file_name()?.to_string_lossy().into_owned())
+    }
+
+    /// The size its terminal began with.
+    pub fn size(&self) -> Size {
+        self.meta.size.map_or(SIZE_DEFAULT, |size| Size::new(size.cols, size.rows))
     }
 
     /// `memmap_fs:sessions/<id>/<stream>`.

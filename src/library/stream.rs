@@ -6,12 +6,18 @@ use super::{Library, Session};
 use crate::error::{Error, Result};
 use crate::json::{self, write_object};
 use crate::store::{Chain, Item, Reader, State, StreamId, Why};
+use crate::term::transcript::{self, Transcript};
+use crate::term::{Format, Options, Size, Terminal};
 
 /// The streams that every session has, in the order they are listed.
-pub const STREAMS: [&str; 6] = ["stdout", "stderr", "stdin", "ring", "events", "meta"];
+pub const STREAMS: [&str; 8] =
+    ["stdout", "stderr", "stdin", "ring", "text", "screen", "events", "meta"];
 
 /// Bytes of the `ring` stream: the last of the output.
 pub const RING_LEN: usize = 256 * 1024;
+
+/// LNM: what was not printed on a terminal has line feeds without carriage returns.
+const NEW_LINE_MODE: &[u8] = b"\x1b[20h";
 
 /// What was read of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +36,8 @@ impl Library {
     pub fn copy(&self, session: &Session, name: &str, out: &mut dyn Write) -> Result<Content> {
         let written = match name {
             "ring" => self.copy_ring(session, out),
+            "text" => self.copy_text(session, out),
+            "screen" => self.copy_screen(session, out),
             "events" => self.copy_events(session, out),
             "meta" => self.copy_meta(session, out),
             _ => match self.stream_id(session, name) {
@@ -121,6 +129,70 @@ impl Library {
         Ok(Content { bytes: tail.len() as u64, damaged })
     }
 
+    /// What a person saw, settled: each line once, no animation, no escapes.
+    fn copy_text(&self, session: &Session, out: &mut dyn Write) -> io::Result<Content> {
+        let mut transcript = Transcript::new(session.size(), Options::default());
+        let mut content = Content::default();
+        let mut at_us = 0;
+        content.damaged = self.replay(session, |t_us, shown| {
+            at_us = t_us;
+            match shown {
+                Shown::Bytes(bytes) => transcript.feed(t_us, bytes),
+                Shown::Size(size) => transcript.resize(t_us, size),
+            }
+            let lines = transcript.take_lines();
+            content.bytes += write_lines(&lines, out)?;
+            Ok(())
+        })?;
+        content.bytes += write_lines(&transcript.finish(at_us), out)?;
+        Ok(content)
+    }
+
+    /// The last screen, as text.
+    fn copy_screen(&self, session: &Session, out: &mut dyn Write) -> io::Result<Content> {
+        let mut terminal = Terminal::new(session.size(), Options::default());
+        let damaged = self.replay(session, |_, shown| {
+            match shown {
+                Shown::Bytes(bytes) => terminal.feed(bytes),
+                Shown::Size(size) => terminal.resize(size),
+            }
+            Ok(())
+        })?;
+        let text = terminal.screen().render(Format::Text, 0);
+        out.write_all(text.as_bytes())?;
+        Ok(Content { bytes: text.len() as u64, damaged })
+    }
+
+    /// Hands over, in order, what was shown on the session's terminal and how its size changed.
+    /// Returns how many stretches cannot be read.
+    fn replay(
+        &self,
+        session: &Session,
+        mut show: impl FnMut(u64, Shown<'_>) -> io::Result<()>,
+    ) -> io::Result<u64> {
+        let mut reader = self.store.read(&session.entry, Chain::Tape);
+        let mut damaged = 0;
+        if session.meta.size.is_none() {
+            show(0, Shown::Bytes(NEW_LINE_MODE))?;
+        }
+        loop {
+            match reader.next() {
+                Item::Frame { stream, t_us, bytes, .. } if is_output(stream) => {
+                    show(t_us, Shown::Bytes(bytes))?;
+                }
+                Item::Frame { stream: StreamId::EVENTS, t_us, bytes, .. } => {
+                    if let Some(size) = resize_of(bytes) {
+                        show(t_us, Shown::Size(size))?;
+                    }
+                }
+                Item::Frame { .. } => {}
+                Item::Gap { why: Why::Damaged, .. } => damaged += 1,
+                Item::Gap { .. } => {}
+                Item::Tail | Item::End => return Ok(damaged),
+            }
+        }
+    }
+
     fn copy_meta(&self, session: &Session, out: &mut dyn Write) -> io::Result<Content> {
         let mut text = session.meta.to_json();
         text.push('\n');
@@ -170,11 +242,31 @@ impl Library {
             let at_us = session.duration_us(0).unwrap_or(at_us);
             lines.write(at_us, "session_end", |o| {
                 o.string("outcome", session.status.name());
+                o.int("duration_ms", at_us / 1000);
                 session.meta.write_end(o);
             })?;
         }
         Ok(Content { bytes: lines.bytes, damaged })
     }
+}
+
+/// Something that changed the picture.
+enum Shown<'a> {
+    Bytes(&'a [u8]),
+    Size(Size),
+}
+
+/// The new size, if the event is a change of it.
+fn resize_of(event: &[u8]) -> Option<Size> {
+    let value = json::parse(event).ok().filter(|value| value.str_at("kind") == Some("resize"))?;
+    let cells = |name: &str| value.u64_at(name).and_then(|n| u16::try_from(n).ok());
+    Some(Size::new(cells("cols")?, cells("rows")?))
+}
+
+fn write_lines(lines: &[transcript::Line], out: &mut dyn Write) -> io::Result<u64> {
+    let text = transcript::text(lines, false);
+    out.write_all(text.as_bytes())?;
+    Ok(text.len() as u64)
 }
 
 /// Whether a stream is something the command printed.

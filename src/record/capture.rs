@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::clock::{Clock, Drift};
@@ -64,6 +65,7 @@ pub struct Screen {
     /// Ours; None when there is none, or when it has gone.
     terminal: Option<Terminal>,
     size: WinSize,
+    pts_path: Option<PathBuf>,
     stream: StreamId,
     /// The modes we gave the pts.
     given: Option<Termios>,
@@ -79,9 +81,11 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// The command's terminal `ptmx`, shown on `terminal` and kept as `stream`.
+    /// The command's terminal `ptmx`, whose other end is at `pts_path`, shown on `terminal` and
+    /// kept as `stream`.
     pub fn new(
         ptmx: OwnedFd,
+        pts_path: Option<PathBuf>,
         terminal: Option<Terminal>,
         size: WinSize,
         stream: StreamId,
@@ -92,6 +96,7 @@ impl Screen {
             ptmx: Some(ptmx),
             terminal,
             size,
+            pts_path,
             stream,
             given,
             adds_cr,
@@ -899,6 +904,14 @@ impl<'a> Capture<'a> {
 
     fn finish(mut self, end: End) -> (End, Tape, Clock) {
         if let Some(screen) = &mut self.screen {
+            // Somebody still holds the terminal that is about to be closed: say who.
+            if let Some(path) = screen.pts_path.as_ref().filter(|_| screen.open) {
+                let holders = process::holders(path);
+                let now_us = self.clock.now_us();
+                self.tape.event(now_us, "terminal_held", |o| {
+                    o.array("pids", |a| holders.iter().for_each(|pid| a.int(pid.0)));
+                });
+            }
             let left = screen.modes.left();
             let crashed = end != End::Exit(process::Exit::Code(0));
             if let Some(terminal) = screen.terminal.as_ref().filter(|_| crashed && !left.is_none())

@@ -15,6 +15,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::{Class, Error, Result};
@@ -130,11 +131,12 @@ pub fn run(
             let mending =
                 Mending { terminal: terminal.as_ref().map(|t| t.fd.as_fd()), shared: &shared };
             let ptmx = pty.ptmx;
+            let pts_path = tty::name(pty.pts.as_fd());
             let recorder_only: Vec<BorrowedFd<'_>> =
                 ours.iter().flatten().chain([&ptmx]).map(AsFd::as_fd).collect();
             let monitor = Monitor::fork(launch, pty.pts, &recorder_only, &mending)
                 .map_err(system("cannot fork"))?;
-            Start::Monitored(monitor, ptmx, size)
+            Start::Monitored(monitor, ptmx, pts_path, size)
         }
         None => {
             let starter = launch.fork(None, false).map_err(system("cannot fork"))?;
@@ -162,8 +164,8 @@ pub fn run(
         if plans[1] == Plan::Terminal { StreamId::STDOUT } else { StreamId::TERMINAL };
     let (pipes, input) = flows(ours).map_err(system("cannot use a descriptor"))?;
     let (command, screen, first) = match start {
-        Start::Monitored(monitor, ptmx, size) => {
-            let screen = Screen::new(ptmx, terminal, size, screen_stream);
+        Start::Monitored(monitor, ptmx, pts_path, size) => {
+            let screen = Screen::new(ptmx, pts_path, terminal, size, screen_stream);
             (Command::Monitored(monitor, None), Some(screen), Event::Ready)
         }
         Start::Child(starter) => match starter.start() {
@@ -209,7 +211,7 @@ pub fn run(
 
 /// A process that waits for leave to start the command.
 enum Start {
-    Monitored(Monitor, OwnedFd, WinSize),
+    Monitored(Monitor, OwnedFd, Option<PathBuf>, WinSize),
     Child(Starter),
 }
 

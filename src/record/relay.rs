@@ -17,6 +17,8 @@ pub const HANG_UP_US: u64 = 5_000_000;
 pub const LEAVE_US: u64 = 1_000_000;
 /// A signal that comes again within this time goes to the command alone.
 pub const AGAIN_US: u64 = 5_000_000;
+/// Most signals that are remembered for a command that is about to run.
+pub const EARLY_MAX: usize = 8;
 
 /// What the relay is set between.
 #[derive(Clone, Copy, Debug)]
@@ -165,6 +167,8 @@ pub struct Relay {
     drained_bytes: u64,
     drained_empty: bool,
     last_forward: Option<(Signal, u64)>,
+    /// Signals that came before the command ran.
+    early: Vec<Signal>,
 }
 
 impl Relay {
@@ -182,6 +186,7 @@ impl Relay {
             drained_bytes: 0,
             drained_empty: false,
             last_forward: None,
+            early: Vec::new(),
         }
     }
 
@@ -223,7 +228,12 @@ impl Relay {
                 out.push(Action::SyncSize { redraw: false });
                 out.push(Action::Start { foreground });
             }
-            Event::Started if self.phase == Phase::Starting => self.phase = Phase::Running,
+            Event::Started if self.phase == Phase::Starting => {
+                self.phase = Phase::Running;
+                for signal in std::mem::take(&mut self.early) {
+                    self.forward(now_us, signal, out);
+                }
+            }
             Event::Started => {}
             Event::NotExecuted(errno) => self.ended(now_us, End::NotExecuted(errno)),
             Event::Exited(exit) => {
@@ -370,9 +380,16 @@ impl Relay {
         }
         // Without a terminal of its own the command is in our group, and the kernel has told it.
         let told = sender == Sender::Command || sender == Sender::Kernel && !self.setup.pty;
-        if told || self.phase != Phase::Running {
-            return;
+        match self.phase {
+            _ if told => {}
+            // It may run already without our having heard of it.
+            Phase::Starting if self.early.len() < EARLY_MAX => self.early.push(signal),
+            Phase::Running => self.forward(now_us, signal, out),
+            _ => {}
         }
+    }
+
+    fn forward(&mut self, now_us: u64, signal: Signal, out: &mut Vec<Action>) {
         let again = self
             .last_forward
             .is_some_and(|(last, at)| last == signal && now_us.saturating_sub(at) <= AGAIN_US);

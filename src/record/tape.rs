@@ -183,7 +183,7 @@ impl Tape {
         writer.append(StreamId::META, now_us, meta.to_json().as_bytes());
         let ended = meta.ending.as_ref().map_or(0, |ending| ending.ended.unix_us);
         let removed = !writer.is_linked();
-        match writer.end(exit, ended) {
+        match writer.end_behind(exit, ended) {
             Err(error) => Kept { saved: true, notice: Some(error.to_string()) },
             Ok(_) if removed => Kept {
                 saved: false,

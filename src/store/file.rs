@@ -165,6 +165,10 @@ impl Storage for FileStorage {
         self.file.sync_data()
     }
 
+    fn sync_behind(&self) -> io::Result<()> {
+        file::sync_behind(&self.file)
+    }
+
     fn try_lock(&self, byte: u64, lock: Lock) -> io::Result<bool> {
         file::try_lock(&self.file, byte, lock)
     }

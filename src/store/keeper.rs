@@ -38,6 +38,8 @@ struct Shared {
 struct Desk {
     /// The loop has gone.
     closing: bool,
+    /// Nothing is to be done any more, not even a last sync.
+    dismissed: bool,
     /// The last sync came back, and how.
     closed: Option<bool>,
     /// Pages wanted ahead of need.
@@ -123,6 +125,14 @@ impl Keeper {
         self.shared.as_ref().map_or(0, |shared| shared.sync_failures.load(Ordering::Relaxed))
     }
 
+    /// Ends the thread without a last sync, and without waiting for it.
+    pub fn dismiss(&mut self) {
+        if let Some(shared) = self.shared.take() {
+            shared.desk().dismissed = true;
+            shared.bell.notify_one();
+        }
+    }
+
     /// Has everything synced and the thread ended; whether that came about within `wait`.
     pub fn finish(&mut self, storage: &Arc<dyn Storage>, wait: Duration) -> bool {
         let Some(shared) = self.shared.take() else { return storage.sync().is_ok() };
@@ -162,6 +172,9 @@ impl Shared {
         let mut synced = Instant::now();
         loop {
             let (closing, wish) = self.wait(synced + SYNC_EVERY);
+            if self.desk().dismissed {
+                return;
+            }
             if let Some(pages) = wish {
                 self.take_ahead(&**storage, pages);
             }
@@ -185,7 +198,7 @@ impl Shared {
         let mut desk = self.desk();
         loop {
             let wish = desk.wish.take();
-            if desk.closing || wish.is_some() {
+            if desk.closing || desk.dismissed || wish.is_some() {
                 return (desk.closing, wish);
             }
             let left = due.saturating_duration_since(Instant::now());

@@ -47,6 +47,11 @@ pub trait Storage: Debug + Send + Sync {
     /// Makes everything written so far durable, by whomever it was written.
     fn sync(&self) -> io::Result<()>;
 
+    /// As [`Storage::sync`], for a process on its way out that does not wait for the disk.
+    fn sync_behind(&self) -> io::Result<()> {
+        self.sync()
+    }
+
     /// Locks a byte (of a space beyond all data) without waiting; false when another handle has it.
     fn try_lock(&self, byte: u64, lock: Lock) -> io::Result<bool>;
 

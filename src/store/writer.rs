@@ -323,6 +323,21 @@ impl Writer {
     /// two seconds at most. For a writer from `Store::resume`, `exit` and `end_us` are those of
     /// the first end and the arguments are not used.
     pub fn end(mut self, exit: Exit, end_us: i64) -> Result<EndReport> {
+        self.write_end(exit, end_us)?;
+        let durable = self.keeper.finish(&self.storage, END_WAIT);
+        Ok(EndReport { dropped: self.dropped, errno: self.errno, durable })
+    }
+
+    /// As [`Writer::end`], for a process on its way out: the disk is waited for by a child of its
+    /// own. What was written survives this process either way.
+    pub fn end_behind(mut self, exit: Exit, end_us: i64) -> Result<EndReport> {
+        self.write_end(exit, end_us)?;
+        self.keeper.dismiss();
+        let durable = self.storage.sync_behind().is_ok();
+        Ok(EndReport { dropped: self.dropped, errno: self.errno, durable })
+    }
+
+    fn write_end(&mut self, exit: Exit, end_us: i64) -> Result<()> {
         for chain in [Chain::Tape, Chain::Notes] {
             if !self.flush(chain, u64::MAX, LOCK_TRIES_MAX) {
                 self.drop_queue(chain, u64::MAX, &io::ErrorKind::WouldBlock.into());
@@ -352,14 +367,8 @@ impl Writer {
             Some(status) => catalog::write_status(&*self.storage, &self.sup, self.slot, &status),
             None => Ok(()),
         };
-        let durable = self.keeper.finish(&self.storage, END_WAIT);
-        let e = match written {
-            Ok(()) => {
-                return Ok(EndReport { dropped: self.dropped, errno: self.errno, durable });
-            }
-            Err(e) => e,
-        };
-        Err(Error::io(format!("cannot end the session in {}", self.storage.path().display()), &e))
+        let path = self.storage.path().display();
+        written.map_err(|e| Error::io(format!("cannot end the session in {path}"), &e))
     }
 
     fn put(

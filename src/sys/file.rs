@@ -150,6 +150,27 @@ pub fn set_in_place(file: &File) -> io::Result<()> {
     retry(|| unsafe { libc::ioctl(fd, libc::FS_IOC_SETFLAGS, &raw const flags) }).map(drop)
 }
 
+/// Has `file` synced by a child that outlives this process, if need be: the caller waits for
+/// nothing. The child holds nothing else open and is not waited for, so call it on the way out.
+pub fn sync_behind(file: &File) -> io::Result<()> {
+    // SAFETY: between fork and _exit the child makes only the system calls below, each of which a
+    // signal handler might make too, so that another thread's locks do not matter.
+    match super::cvt(unsafe { libc::fork() })? {
+        0 => {
+            // SAFETY: closing the child's own copies, whose owners never run here; fdatasync and
+            // _exit touch no memory.
+            unsafe {
+                for fd in 0..3 {
+                    libc::close(fd);
+                }
+                libc::fdatasync(file.as_raw_fd());
+                libc::_exit(0)
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

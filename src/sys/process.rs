@@ -152,6 +152,25 @@ pub fn lead_session(tty: BorrowedFd<'_>) -> io::Result<()> {
     Ok(())
 }
 
+/// Most processes that [`holders`] names.
+pub const HOLDERS_MAX: usize = 32;
+
+/// The processes that have `path` open, as far as we may look: this one left out, at most
+/// [`HOLDERS_MAX`]. Empty where there is no /proc.
+pub fn holders(path: &std::path::Path) -> Vec<Pid> {
+    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.map(Pid)
+        .filter(|pid| *pid != own_pid())
+        .filter(|pid| {
+            let fds = std::fs::read_dir(format!("/proc/{}/fd", pid.0));
+            let mut fds = fds.into_iter().flatten().flatten();
+            fds.any(|fd| std::fs::read_link(fd.path()).is_ok_and(|target| target == path))
+        })
+        .take(HOLDERS_MAX)
+        .collect()
+}
+
 /// Forbids a core file of this process.
 pub fn forbid_core() {
     let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };

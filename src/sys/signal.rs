@@ -94,12 +94,21 @@ impl Mask {
         Mask(set)
     }
 
-    /// Everything blocked that can be.
+    /// Everything blocked that can wait. A fault cannot: blocked, it would only be lost.
     pub fn full() -> Mask {
+        const FAULTS: [i32; 7] = [
+            libc::SIGSEGV,
+            libc::SIGBUS,
+            libc::SIGILL,
+            libc::SIGFPE,
+            libc::SIGABRT,
+            libc::SIGTRAP,
+            libc::SIGSYS,
+        ];
         let mut mask = Mask::empty();
         // SAFETY: the set is ours.
         unsafe { libc::sigfillset(&mut mask.0) };
-        mask
+        FAULTS.into_iter().fold(mask, |mask, fault| mask.without(Signal(fault)))
     }
 
     /// This mask with `signal` let through.

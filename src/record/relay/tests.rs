@@ -242,6 +242,23 @@ fn signals_are_passed_on_once_to_the_group_and_again_to_the_command() {
 }
 
 #[test]
+fn signals_that_come_before_the_command_runs_wait_for_it() {
+    check(
+        NORMAL,
+        "0 ready => GoRaw, SyncSize { redraw: false }, Start { foreground: true }
+         1 signal INT =>
+         2 started => SignalGroup(Signal(2))",
+    );
+    let mut relay = Relay::new(NORMAL);
+    let mut out = Vec::new();
+    for _ in 0..=EARLY_MAX {
+        relay.on(0, Event::Signal(Signal::USR1, Sender::Other), &mut out);
+    }
+    relay.on(0, Event::Started, &mut out);
+    assert_eq!(out.len(), EARLY_MAX);
+}
+
+#[test]
 fn a_terminal_that_goes_away_takes_the_command_along() {
     check(
         NORMAL,
