@@ -10,6 +10,7 @@ mod list;
 mod run;
 mod screen;
 mod show;
+mod vt;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -30,7 +31,7 @@ pub const COMMANDS: &[Section] = &[
             &attach::COMMAND,
         ],
     },
-    Section { title: "Also", commands: &[&help::COMMAND, &completion::COMMAND] },
+    Section { title: "Also", commands: &[&help::COMMAND, &completion::COMMAND, &vt::COMMAND] },
 ];
 
 /// Runs the command that the process's arguments name.

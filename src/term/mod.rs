@@ -20,6 +20,7 @@ mod reply;
 mod resize;
 mod screen;
 mod snapshot;
+pub mod steps;
 mod style;
 pub mod transcript;
 mod width;
@@ -48,6 +49,13 @@ pub struct Size {
 }
 
 impl Size {
+    /// Reads `COLSxROWS`.
+    pub fn parse(text: &str) -> Option<Size> {
+        let (cols, rows) = text.split_once('x')?;
+        Some(Size { cols: cols.parse().ok()?, rows: rows.parse().ok()? })
+            .filter(|size| size.cols > 0 && size.rows > 0)
+    }
+
     /// A size of `cols` columns and `rows` rows.
     pub const fn new(cols: u16, rows: u16) -> Size {
         Size { cols, rows }
@@ -74,6 +82,14 @@ impl Default for Options {
     fn default() -> Options {
         Options { width: WidthMode::Cluster, history_rows: 10_000, screen_titles: false }
     }
+}
+
+/// What a terminal of `size` shows after `bytes`, printed as `format`: the newest `history` rows
+/// that scrolled off, then the screen.
+pub fn show(bytes: &[u8], size: Size, options: Options, format: Format, history: usize) -> String {
+    let mut terminal = Terminal::new(size, Options { history_rows: history, ..options });
+    terminal.feed(bytes);
+    terminal.screen().render(format, history)
 }
 
 /// A terminal: a parser and the screen it writes on.

@@ -6,6 +6,7 @@ use super::grid::{Row, Stamp};
 use super::history::{Lay, Line, Run, encode};
 use super::screen::{Screen, mode};
 use super::style::{Color, ColorKind, Link, Pen};
+use crate::json::write_string;
 
 /// What a screen is printed as.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,6 +24,25 @@ pub enum Format {
     Html,
     /// Everything as one JSON object.
     Json,
+}
+
+impl Format {
+    /// The names, in the order of the documentation.
+    pub const NAMES: &[&str] = &["text", "logical", "attrs", "ansi", "html", "json"];
+
+    /// The format of this name.
+    pub fn from_name(name: &str) -> Option<Format> {
+        const FORMATS: [Format; 6] = [
+            Format::Text,
+            Format::Logical,
+            Format::Attrs,
+            Format::Ansi,
+            Format::Html,
+            Format::Json,
+        ];
+        let i = Format::NAMES.iter().position(|n| *n == name)?;
+        FORMATS.get(i).copied()
+    }
 }
 
 /// Neighbouring cells drawn alike.
@@ -188,7 +208,7 @@ impl Screen {
             self.top,
             self.bottom,
         );
-        push_json_string(&self.title, out);
+        write_string(&self.title, out);
         out.push_str(",\"modes\":[");
         let set = mode::PRIVATE.iter().filter(|(_, bit)| self.has(*bit));
         for (i, (number, _)) in set.enumerate() {
@@ -199,7 +219,7 @@ impl Screen {
             out.push_str(if y > 0 { ",{\"text\":" } else { "{\"text\":" });
             let mut text = String::new();
             push_trimmed(runs, &mut text);
-            push_json_string(&text, out);
+            write_string(&text, out);
             let _ = write!(out, ",\"wrap\":{wrap},\"runs\":[");
             let styled = runs.iter().filter(|run| run.pen != Pen::default());
             for (i, run) in styled.enumerate() {
@@ -213,7 +233,7 @@ impl Screen {
                 );
                 if let Some(link) = &run.link {
                     out.push_str(",\"link\":");
-                    push_json_string(&link.uri, out);
+                    write_string(&link.uri, out);
                 }
                 out.push('}');
             }
@@ -446,25 +466,4 @@ pub(crate) fn push_html_text(text: &str, out: &mut String) {
             c => out.push(c),
         }
     }
-}
-
-/// Appends `text` as a JSON string.
-pub(crate) fn push_json_string(text: &str, out: &mut String) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            c if (c as u32) < 0x20 => {
-                let _ = write!(out, "\\u{:04x}", c as u32);
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
 }

@@ -261,6 +261,11 @@ impl Screen {
         &self.title
     }
 
+    /// How what is printed next is drawn.
+    pub fn pen(&self) -> Pen {
+        self.pen
+    }
+
     /// Rows of history kept.
     pub fn history_len(&self) -> usize {
         self.history.len()

@@ -13,6 +13,20 @@ pub enum WidthMode {
     Legacy,
 }
 
+impl WidthMode {
+    /// The names.
+    pub const NAMES: &[&str] = &["cluster", "legacy"];
+
+    /// The mode of this name.
+    pub fn from_name(name: &str) -> Option<WidthMode> {
+        match name {
+            "cluster" => Some(WidthMode::Cluster),
+            "legacy" => Some(WidthMode::Legacy),
+            _ => None,
+        }
+    }
+}
+
 /// Takes no cell: it joins the one before.
 pub(super) const ZERO: u8 = 1;
 /// Takes two cells.
