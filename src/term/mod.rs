@@ -11,6 +11,7 @@
 
 mod align;
 mod csi;
+mod filter;
 mod grid;
 mod history;
 mod osc;
@@ -26,6 +27,7 @@ pub mod transcript;
 mod width;
 mod width_table;
 
+pub use filter::Filter;
 pub use grid::{CLUSTER_CHARS_MAX, CLUSTERS_MAX, Stamp};
 pub use history::HISTORY_BYTES_MAX;
 pub use osc::{LINK_CHARS_MAX, TITLE_CHARS_MAX};
