@@ -49,8 +49,6 @@ fn a_character_split_between_writes_is_whole() {
     let expected = format!("{text}\r\n").repeat(text.len() + 1);
     assert_same_bytes(&ran.screen, expected.as_bytes(), "shown");
     assert_same_bytes(&home.dump("stdout"), expected.as_bytes(), "kept");
-    let lines = home.dump("text");
-    assert_eq!(String::from_utf8_lossy(&lines).matches(text).count(), text.len() + 1);
 }
 
 #[test]
@@ -115,6 +113,6 @@ fn times_go_forward_and_measure_the_run() {
     assert_eq!(events.last().map(|event| &event["kind"]), Some(&"session_end".into()));
     let times: Vec<u64> = events.iter().filter_map(|event| event["mono_ns"].as_u64()).collect();
     assert!(times.is_sorted(), "{times:?}");
-    let seconds = events.last().unwrap()["duration_ms"].as_u64().expect("duration_ms");
-    assert!(seconds >= 300, "the command slept 300 ms of the {seconds} measured");
+    let took_us = events.last().unwrap()["duration_us"].as_u64().expect("duration_us");
+    assert!(took_us >= 300_000, "the command slept 300 ms of the {took_us} us measured");
 }

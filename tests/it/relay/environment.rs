@@ -28,8 +28,16 @@ fn a_run_inside_a_run_knows_its_parent() {
     let home = check_same("$REC $REC $REC echo nested; $REC sh -c '$REC echo a; $REC echo b'");
     let sessions = home.list();
     assert_eq!(sessions.len(), 6);
-    let with_parent = |session: &&serde_json::Value| session["parent"].is_string();
-    assert_eq!(sessions.iter().filter(with_parent).count(), 4, "{sessions:?}");
+    let parent_of = |session: &serde_json::Value| {
+        let id = session["id"].as_str().expect("an id");
+        let show: serde_json::Value =
+            serde_json::from_slice(&home.il(&["show", id, "--json"])).unwrap();
+        show["parent"].as_str().map(str::to_owned)
+    };
+    // Newest first: `echo b` and `echo a`, their shell, and the three of the nest.
+    let id = |at: usize| sessions[at]["id"].as_str().map(str::to_owned);
+    let parents: Vec<_> = sessions.iter().map(parent_of).collect();
+    assert_eq!(parents, [id(2), id(2), None, id(4), id(5), None]);
 }
 
 #[test]

@@ -156,7 +156,7 @@ fn the_command_starts_with_the_signals_it_would_have_alone() {
         check_same(&format!("{before} $REC {look}; $REC {look} | cat; $REC {look} </dev/null >f"));
     }
     check_same(&format!("$REC {look} & wait"));
-    check_same("nohup $REC grep Sig /proc/self/status 2>/dev/null | cat");
+    check_same(&format!("nohup $REC {look} 2>/dev/null | cat"));
 }
 
 #[test]
@@ -211,12 +211,6 @@ fn a_new_window_size_reaches_the_command() {
         .collect();
     let expected = [(100, 40), (1, 1), (65535, 65535), (80, 24)];
     assert_eq!(sizes, expected.map(|(cols, rows)| (Some(cols), Some(rows))));
-    assert!(peak_sane(&home));
-}
-
-/// The largest window must not have cost the readers of the recording anything.
-fn peak_sane(home: &Home) -> bool {
-    home.dump("text").len() < 1 << 20
 }
 
 #[test]
