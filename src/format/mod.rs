@@ -1,9 +1,11 @@
-//! Sessions to text and to other tools' files.
+//! Sessions to text and to other tools' files, and those files to sessions.
 
 pub mod cast;
+pub mod codeloops;
 pub mod line;
 pub mod markdown;
 pub mod mask;
 pub mod recording;
 pub mod script;
 pub mod text;
+pub mod native;

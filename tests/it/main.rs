@@ -13,3 +13,4 @@ mod store;
 mod tidy;
 mod agent;
 mod store_kill;
+mod import;
