@@ -1,6 +1,6 @@
 //! Help: one form for `-h` and `--help`. Prose belongs to the man pages.
 
-use super::{Arity, FlagDoc, HELP, HOME, Hint, Operand, Section, Spec, VERSION};
+use super::{Arity, FlagDoc, HELP, HOME, Hint, Operand, Section, Spec, VERSION, put};
 
 /// `il CMD --help`.
 pub fn command(spec: &dyn Spec) -> String {
@@ -66,12 +66,12 @@ fn section(out: &mut String, title: &str, rows: Vec<(String, String)>) {
     }
     let names = rows.iter().map(|(name, _)| name.chars().count());
     let width = names.filter(|w| *w <= NAME_WIDTH_MAX).max().unwrap_or(NAME_WIDTH_MAX);
-    out.push_str(&format!("\n{title}:\n"));
+    put(out, format_args!("\n{title}:\n"));
     for (name, help) in &rows {
-        out.push_str(&format!("  {name:width$}"));
+        put(out, format_args!("  {name:width$}"));
         let mut column = 2 + name.chars().count().max(width);
         let break_line = |out: &mut String| {
-            out.push_str(&format!("\n{:indent$}", "", indent = 2 + width));
+            put(out, format_args!("\n{:indent$}", "", indent = 2 + width));
             2 + width
         };
         if column > 2 + width {

@@ -312,9 +312,16 @@ impl<A: Default + 'static> Spec for Command<A> {
     }
 
     fn parse(&'static self, parser: &mut lexopt::Parser, mut global: Global) -> Result<Request> {
-        Ok(match parse::arguments(self, parser, &mut global)? {
-            None => Request::Help(self),
-            Some(args) => Request::Run(self.name, Box::new(move || (self.run)(args, &global))),
-        })
+        let mut fill = (self, A::default());
+        if !parse::arguments(self, &mut fill, parser, &mut global)? {
+            return Ok(Request::Help(self));
+        }
+        Ok(Request::Run(self.name, Box::new(move || (self.run)(fill.1, &global))))
     }
+}
+
+/// Appends text that is put together on the spot. A string takes all of it, so there is no error
+/// to look at.
+fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
+    let _ = std::fmt::Write::write_fmt(out, text);
 }

@@ -5,8 +5,8 @@ use std::ffi::{OsStr, OsString};
 use lexopt::Arg;
 
 use super::{
-    Arity, Command, FlagDoc, Global, HELP, HOME, Operand, Operands, Request, Section, Set, Spec,
-    VERSION, all, find, suggest,
+    Arity, Command, FlagDoc, Global, HELP, HOME, Operand, Operands, Request, Section, Set, Setting,
+    Spec, VERSION, all, find, suggest,
 };
 use crate::error::{Error, Result};
 
@@ -65,63 +65,95 @@ fn before_command(
     Err(Error::usage("no command given"))
 }
 
-/// Fills a command's arguments from the words after its name. None: help is asked for.
-pub(super) fn arguments<A: Default + 'static>(
-    command: &'static Command<A>,
+/// A command's arguments while they are filled, with their type out of sight: the engine is
+/// compiled once and not for every command.
+pub(super) trait Fill {
+    /// Takes the flag at this place in the table; a switch has no value.
+    fn flag(&mut self, at: usize, value: Option<OsString>) -> Setting;
+    /// Takes an operand, of a command that takes each by itself.
+    fn operand(&mut self, word: OsString) -> Setting;
+    /// Takes the first operand and all that follow, of a command that takes the rest.
+    fn rest(&mut self, words: Vec<OsString>);
+}
+
+impl<A> Fill for (&'static Command<A>, A) {
+    fn flag(&mut self, at: usize, value: Option<OsString>) -> Setting {
+        let (command, args) = self;
+        let flag = command.flags.iter().chain(command.shared).nth(at);
+        match (flag.map(|f| &f.set), value) {
+            (Some(Set::Switch(set)), _) => set(args),
+            (Some(Set::Value(set)), Some(value)) => return set(args, value),
+            (Some(Set::Value(_)) | None, _) => return Err("no such flag".to_owned()),
+        }
+        Ok(())
+    }
+
+    fn operand(&mut self, word: OsString) -> Setting {
+        match self.0.operands {
+            Operands::Each(_, set) => set(&mut self.1, word),
+            Operands::Refuse | Operands::Rest(..) => Err("unexpected".to_owned()),
+        }
+    }
+
+    fn rest(&mut self, words: Vec<OsString>) {
+        if let Operands::Rest(_, set) = self.0.operands {
+            set(&mut self.1, words);
+        }
+    }
+}
+
+/// Fills a command's arguments from the words after its name. False: help is asked for.
+pub(super) fn arguments(
+    spec: &dyn Spec,
+    fill: &mut dyn Fill,
     parser: &mut lexopt::Parser,
     global: &mut Global,
-) -> Result<Option<A>> {
-    let mut args = A::default();
+) -> Result<bool> {
+    let (flags, list) = (spec.flags(), spec.operands());
     let mut count = 0;
     while let Some(arg) = parser.next().map_err(malformed)? {
         let typed = Typed::of(&arg);
         match arg {
-            Arg::Short('h') | Arg::Long("help") => return Ok(None),
+            Arg::Short('h') | Arg::Long("help") => return Ok(false),
             Arg::Long("home") => global.home = Some(home(parser)?),
-            Arg::Value(word) => match command.operands {
-                Operands::Refuse => return Err(unexpected(&word)),
-                Operands::Each(list, set) => {
-                    count += 1;
-                    if !fits(list, count) {
-                        return Err(unexpected(&word));
-                    }
-                    let shown = shown(&word);
-                    set(&mut args, word).map_err(|why| Error::usage(shown).why(why))?;
+            Arg::Value(word) if spec.takes_rest() => {
+                let rest = parser.raw_args().map_err(malformed)?;
+                let words: Vec<OsString> = std::iter::once(word).chain(rest).collect();
+                count = words.len();
+                if !fits(list, count) {
+                    return Err(unexpected(&words[list.len()]));
                 }
-                Operands::Rest(list, set) => {
-                    let rest = parser.raw_args().map_err(malformed)?;
-                    let words: Vec<OsString> = std::iter::once(word).chain(rest).collect();
-                    count = words.len();
-                    if !fits(list, count) {
-                        return Err(unexpected(&words[list.len()]));
-                    }
-                    set(&mut args, words);
+                fill.rest(words);
+            }
+            Arg::Value(word) => {
+                count += 1;
+                if !fits(list, count) {
+                    return Err(unexpected(&word));
                 }
-            },
-            _ => {
-                let mut flags = command.flags.iter().chain(command.shared);
-                let Some(flag) = flags.find(|f| typed.names(&f.doc)) else {
-                    return Err(typed.unknown(&command.flags()));
+                let shown = shown(&word);
+                fill.operand(word).map_err(|why| Error::usage(shown).why(why))?;
+            }
+            Arg::Short(_) | Arg::Long(_) => {
+                let Some(at) = flags.iter().position(|doc| typed.names(doc)) else {
+                    return Err(typed.unknown(&flags));
                 };
-                match flag.set {
-                    Set::Switch(set) => set(&mut args),
-                    Set::Value(set) => {
-                        let value = value(parser, &typed, &flag.doc)?;
-                        let shown = shown(&value);
-                        set(&mut args, value)
-                            .map_err(|why| Error::usage(format!("{typed} {shown}")).why(why))?;
+                let (what, value) = match flags[at].value {
+                    None => (typed.to_string(), None),
+                    Some(_) => {
+                        let value = value(parser, &typed, &flags[at])?;
+                        (format!("{typed} {}", shown(&value)), Some(value))
                     }
-                }
+                };
+                fill.flag(at, value).map_err(|why| Error::usage(what).why(why))?;
             }
         }
     }
     let wanted = |o: &&Operand| matches!(o.arity, Arity::One | Arity::Many);
-    let list = command.operands();
     if count < list.iter().filter(wanted).count() {
         let missing = list.iter().filter(wanted).nth(count).map_or("operand", |o| o.name);
         return Err(Error::usage(format!("missing {missing}")));
     }
-    Ok(Some(args))
+    Ok(true)
 }
 
 /// An error for a word that names no command, with the one it may have been meant for.

@@ -1,7 +1,7 @@
 //! Completion scripts: each shell's own part is a shell file beside this one, with holes that the
 //! table fills.
 
-use super::{Arity, FlagDoc, HELP, HOME, Hint, Section, Spec, VERSION, all};
+use super::{Arity, FlagDoc, HELP, HOME, Hint, Section, Spec, VERSION, all, put};
 
 /// A shell that completion can be printed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,17 +102,20 @@ fn bash(commands: &[&dyn Spec]) -> Holes {
     let (mut options, mut values, mut operands) = (String::new(), String::new(), String::new());
     for (name, flags) in levels(commands) {
         let words: Vec<String> = flags.iter().flat_map(names).collect();
-        options.push_str(&format!("    '{name}') echo '{}' ;;\n", words.join(" ")));
+        put(&mut options, format_args!("    '{name}') echo '{}' ;;\n", words.join(" ")));
         for doc in flags.iter().filter(|doc| doc.value.is_some()) {
             let keys: Vec<String> = names(doc).iter().map(|f| format!("'{name} {f}'")).collect();
-            values.push_str(&format!("    {}) echo '{}' ;;\n", keys.join(" | "), hint(doc.hint)));
+            put(
+                &mut values,
+                format_args!("    {}) echo '{}' ;;\n", keys.join(" | "), hint(doc.hint)),
+            );
         }
     }
     for command in commands {
         for (at, operand) in command.operands().iter().enumerate() {
             let number = if repeats(operand.arity) { "*".to_owned() } else { (at + 1).to_string() };
             let key = format!("'{} '{number}", command.name());
-            operands.push_str(&format!("    {key}) echo '{}' ;;\n", hint(operand.hint)));
+            put(&mut operands, format_args!("    {key}) echo '{}' ;;\n", hint(operand.hint)));
         }
     }
     let all: Vec<&str> = commands.iter().map(|c| c.name()).collect();
@@ -161,8 +164,8 @@ fn zsh(commands: &[&dyn Spec]) -> Holes {
     for command in commands {
         // After the first operand of a command that takes the rest, no word is an option of ours.
         let ends = if command.takes_rest() { " -A '-*'" } else { "" };
-        arguments.push_str(&format!("    {})\n", command.name()));
-        arguments.push_str(&format!("        _arguments -s -S{ends} \\\n"));
+        put(&mut arguments, format_args!("    {})\n", command.name()));
+        put(&mut arguments, format_args!("        _arguments -s -S{ends} \\\n"));
         for doc in command.flags() {
             arguments.push_str(&option(&doc, "            "));
         }
@@ -177,7 +180,7 @@ fn zsh(commands: &[&dyn Spec]) -> Holes {
                 true => format!("*::{name}:_normal"),
                 false => format!("{number}:{name}:{action}"),
             };
-            arguments.push_str(&format!("            '{spec}' \\\n"));
+            put(&mut arguments, format_args!("            '{spec}' \\\n"));
         }
         arguments.push_str("            && return\n        ;;\n");
     }
@@ -213,9 +216,10 @@ fn fish(commands: &[&dyn Spec]) -> Holes {
             let short = doc.short.map(|c| format!(" -s {c}")).unwrap_or_default();
             let value = doc.value.map(|_| from(doc.hint)).unwrap_or_default();
             let (long, help) = (doc.long, quoted(doc.help));
-            lines.push_str(&format!(
-                "    complete -c $il -n {when}{short} -l {long}{value} -d {help}\n"
-            ));
+            put(
+                &mut lines,
+                format_args!("    complete -c $il -n {when}{short} -l {long}{value} -d {help}\n"),
+            );
             if doc.value.is_some() {
                 valued.extend(names(doc).iter().map(|f| format!("'{name} {f}'")));
             }
@@ -223,7 +227,7 @@ fn fish(commands: &[&dyn Spec]) -> Holes {
     }
     for command in commands {
         let (name, summary) = (command.name(), quoted(command.summary()));
-        lines.push_str(&format!("    complete -c $il -n __il_bare -a {name} -d {summary}\n"));
+        put(&mut lines, format_args!("    complete -c $il -n __il_bare -a {name} -d {summary}\n"));
         for (at, operand) in command.operands().iter().enumerate() {
             let later = if repeats(operand.arity) { " +" } else { "" };
             let from = match command.takes_rest() {
@@ -231,9 +235,10 @@ fn fish(commands: &[&dyn Spec]) -> Holes {
                 false => from(operand.hint),
             };
             let number = at + 1;
-            lines.push_str(&format!(
-                "    complete -c $il -n '__il_at {name} {number}{later}'{from}\n"
-            ));
+            put(
+                &mut lines,
+                format_args!("    complete -c $il -n '__il_at {name} {number}{later}'{from}\n"),
+            );
         }
     }
     vec![
