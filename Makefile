@@ -54,7 +54,8 @@ bench: setup
 sim:
 	IL_SIM=long $(CARGO) test --release --locked --test sim -- --nocapture
 
-# Proves that the binary asks nothing of the machine it lands on, and that it is small.
+# Proves that the binary asks nothing of the machine it lands on, and says how large it is; with
+# IL_STRICT=1, one that is too large is a failure.
 static:
 	@if .ci/setup $(MUSL); then \
 		$(MAKE) --no-print-directory static-musl; \
@@ -91,9 +92,12 @@ static-proof:
 	! readelf --dynamic $(STATIC) | grep NEEDED
 	! ldd $(STATIC) 2>&1 | grep '=>'
 	env -i $(STATIC) --version
-	@size=$$(stat -c %s $(STATIC)); \
+	@size=$$(stat -c %s $(STATIC)); over=$$((size - $(STATIC_SIZE_MAX))); \
 	echo "$(STATIC): $$size bytes stripped, of $(STATIC_SIZE_MAX)"; \
-	test $$size -le $(STATIC_SIZE_MAX)
+	if [ $$over -gt 0 ]; then \
+		echo "make static: $$over bytes over the bar" >&2; \
+		[ "$$IL_STRICT" != 1 ]; \
+	fi
 
 man:
 	mandoc -T lint -W warning man/*.[15]
