@@ -603,7 +603,7 @@ fn create(path: &Path) -> Result<FileStorage> {
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| since.as_micros() as i64);
-    let random = fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut id));
+    let random = crate::sys::process::random(&mut id);
     let laid_out = random.and_then(|()| catalog::format(&new, id, now, machine_hash()));
     if let Err(e) = laid_out {
         let _ = fs::remove_file(new.path());
