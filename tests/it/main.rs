@@ -1,5 +1,6 @@
 //! The integration tests: one binary, a module a theme, each driving the real `il`.
 
+mod chroot;
 mod cli;
 mod completion;
 mod install;
