@@ -54,6 +54,10 @@ bench: setup
 sim:
 	IL_SIM=long $(CARGO) test --release --locked --test sim -- --nocapture
 
+# Signals, stops, hang-ups, full disks and kill -9 on real terminals, with long repetitions.
+torture: setup
+	IL_LONG=1 $(CARGO) test --release --locked --test it relay::
+
 # Proves that the binary asks nothing of the machine it lands on, and says how large it is; with
 # IL_STRICT=1, one that is too large is a failure.
 static:
@@ -131,4 +135,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all setup check test bench sim static static-musl static-glibc static-proof man install uninstall clean
+.PHONY: all setup check test bench sim torture static static-musl static-glibc static-proof man install uninstall clean
