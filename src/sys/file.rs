@@ -26,8 +26,8 @@ pub fn euid() -> u32 {
 /// with the last descriptor of this description, also when the process is killed.
 pub fn try_lock(file: &File, byte: u64, lock: Lock) -> io::Result<bool> {
     let kind = match lock {
-        Lock::Shared => libc::F_RDLCK,
-        Lock::Exclusive => libc::F_WRLCK,
+        Lock::Shared => libc::F_RDLCK as libc::c_short,
+        Lock::Exclusive => libc::F_WRLCK as libc::c_short,
     };
     match ofd(file, libc::F_OFD_SETLK, kind, byte) {
         Ok(_) => Ok(true),
@@ -38,19 +38,24 @@ pub fn try_lock(file: &File, byte: u64, lock: Lock) -> io::Result<bool> {
 
 /// Gives a byte back.
 pub fn unlock(file: &File, byte: u64) -> io::Result<()> {
-    ofd(file, libc::F_OFD_SETLK, libc::F_UNLCK, byte).map(drop)
+    ofd(file, libc::F_OFD_SETLK, libc::F_UNLCK as libc::c_short, byte).map(drop)
 }
 
 /// Whether another open file description has the byte locked, in whichever way.
 pub fn is_locked(file: &File, byte: u64) -> io::Result<bool> {
-    let found = ofd(file, libc::F_OFD_GETLK, libc::F_WRLCK, byte)?;
-    Ok(i32::from(found.l_type) != libc::F_UNLCK)
+    let found = ofd(file, libc::F_OFD_GETLK, libc::F_WRLCK as libc::c_short, byte)?;
+    Ok(found.l_type != libc::F_UNLCK as libc::c_short)
 }
 
-fn ofd(file: &File, command: libc::c_int, kind: libc::c_int, byte: u64) -> io::Result<libc::flock> {
+fn ofd(
+    file: &File,
+    command: libc::c_int,
+    kind: libc::c_short,
+    byte: u64,
+) -> io::Result<libc::flock> {
     // SAFETY: flock is a C structure of integers; all zero is a value of it.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-    lock.l_type = kind as libc::c_short;
+    lock.l_type = kind;
     lock.l_whence = libc::SEEK_SET as libc::c_short;
     lock.l_start = byte as libc::off_t;
     lock.l_len = 1;
@@ -60,20 +65,37 @@ fn ofd(file: &File, command: libc::c_int, kind: libc::c_int, byte: u64) -> io::R
     Ok(lock)
 }
 
-/// Gives `len` bytes from `offset` room on the disk without changing what they read as.
+/// Gives `len` bytes from `offset` room on the disk without changing what they read as. An error
+/// where the system has no such call.
 pub fn allocate(file: &File, offset: u64, len: u64) -> io::Result<()> {
-    fallocate(file, libc::FALLOC_FL_KEEP_SIZE, offset, len)
+    fallocate(file, Room::Give, offset, len)
 }
 
-/// Gives the room of `len` bytes from `offset` back to the filesystem; they read as zero.
+/// Gives the room of `len` bytes from `offset` back to the filesystem; they read as zero. An error
+/// where the system has no such call.
 pub fn punch(file: &File, offset: u64, len: u64) -> io::Result<()> {
-    fallocate(file, libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE, offset, len)
+    fallocate(file, Room::Take, offset, len)
 }
 
-fn fallocate(file: &File, mode: libc::c_int, offset: u64, len: u64) -> io::Result<()> {
+enum Room {
+    Give,
+    Take,
+}
+
+#[cfg(target_os = "linux")]
+fn fallocate(file: &File, room: Room, offset: u64, len: u64) -> io::Result<()> {
+    let mode = match room {
+        Room::Give => libc::FALLOC_FL_KEEP_SIZE,
+        Room::Take => libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE,
+    };
     let (offset, len) = (offset as libc::off_t, len as libc::off_t);
     // SAFETY: the descriptor is open for as long as `file` is borrowed; no memory is involved.
     retry(|| unsafe { libc::fallocate(file.as_raw_fd(), mode, offset, len) }).map(drop)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn fallocate(_: &File, _: Room, _: u64, _: u64) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// The first offset from `offset` on that is not in a hole; None when only holes follow.
@@ -95,9 +117,12 @@ fn seek(file: &File, offset: u64, whence: libc::c_int) -> io::Result<Option<u64>
     }
 }
 
+/// `UIO_MAXIOV` of Linux, `IOV_MAX` of macOS: more parts than this in one call are an error.
+const PARTS_COUNT_MAX: usize = 1024;
+
 /// Writes the parts one after the other at `offset`; the number of bytes the kernel took.
 pub fn pwritev(file: &File, parts: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
-    let count = parts.len().min(libc::UIO_MAXIOV as usize) as libc::c_int;
+    let count = parts.len().min(PARTS_COUNT_MAX) as libc::c_int;
     let (fd, iov) = (file.as_raw_fd(), parts.as_ptr().cast());
     // SAFETY: IoSlice is guaranteed to have the layout of struct iovec; `count` of them and the
     // bytes they name are borrowed for the whole call, which only reads them.
@@ -123,9 +148,22 @@ pub fn fs_kind(file: &File) -> io::Result<FsKind> {
     // SAFETY: the descriptor is open for as long as `file` is borrowed, and `fs` outlives the
     // call, which writes no more than that structure.
     retry(|| unsafe { libc::fstatfs(file.as_raw_fd(), &raw mut fs) })?;
-    Ok(kind_of_magic(fs.f_type as u32))
+    Ok(kind_of(&fs))
 }
 
+#[cfg(target_os = "linux")]
+fn kind_of(fs: &libc::statfs) -> FsKind {
+    kind_of_magic(fs.f_type as u32)
+}
+
+/// APFS, the filesystem of macOS, writes elsewhere on every change.
+#[cfg(not(target_os = "linux"))]
+fn kind_of(fs: &libc::statfs) -> FsKind {
+    let local = fs.f_flags & libc::MNT_LOCAL as u32 != 0;
+    if local { FsKind::CopyOnWrite } else { FsKind::Foreign }
+}
+
+#[cfg(target_os = "linux")]
 fn kind_of_magic(magic: u32) -> FsKind {
     match magic {
         // ext2..4, XFS, tmpfs, F2FS, overlayfs, JFS, ReiserFS, ramfs, ZFS, eCryptfs
@@ -139,6 +177,7 @@ fn kind_of_magic(magic: u32) -> FsKind {
 /// Asks a copy-on-write filesystem to write this (still empty) file in place, so that a page once
 /// allocated can be written again on a full disk. An answer of no is an error the caller may
 /// ignore.
+#[cfg(target_os = "linux")]
 pub fn set_in_place(file: &File) -> io::Result<()> {
     const FS_NOCOW_FL: libc::c_long = 0x0080_0000;
     let mut flags: libc::c_long = 0;
@@ -148,6 +187,12 @@ pub fn set_in_place(file: &File) -> io::Result<()> {
     flags |= FS_NOCOW_FL;
     // SAFETY: FS_IOC_SETFLAGS reads one long at most, and `flags` outlives the call.
     retry(|| unsafe { libc::ioctl(fd, libc::FS_IOC_SETFLAGS, &raw const flags) }).map(drop)
+}
+
+/// No other system can be asked.
+#[cfg(not(target_os = "linux"))]
+pub fn set_in_place(_: &File) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Has `file` synced by a child that outlives this process, if need be: the caller waits for
