@@ -17,7 +17,7 @@ use crate::sys::signal::{self, Disposition, Mask, Signal};
 /// `il run [options] CMD [ARG...]`.
 pub(crate) const COMMAND: Command<Args> = Command {
     name: "run",
-    summary: "Record a command",
+    summary: "Run a command and record it",
     flags: &[
         Flag::value("name", "TITLE", "Title of the session", |args: &mut Args, value| {
             args.name = Some(text(value)?);

@@ -97,6 +97,10 @@ pub fn run(
         (Signal::CHLD, Disposition::Default),
         (Signal::PIPE, Disposition::Ignore),
         (Signal::XFSZ, Disposition::Ignore),
+        // The standard library looks for stack overflows in these two and lets the first one that
+        // is none pass: a recorder that was told to die would live on.
+        (Signal::SEGV, Disposition::Default),
+        (Signal::BUS, Disposition::Default),
     ] {
         let _ = signal::set(signal, disposition);
     }

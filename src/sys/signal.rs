@@ -27,6 +27,8 @@ impl Signal {
     pub const TTOU: Signal = Signal(libc::SIGTTOU);
     pub const CONT: Signal = Signal(libc::SIGCONT);
     pub const PIPE: Signal = Signal(libc::SIGPIPE);
+    pub const SEGV: Signal = Signal(libc::SIGSEGV);
+    pub const BUS: Signal = Signal(libc::SIGBUS);
     pub const XFSZ: Signal = Signal(libc::SIGXFSZ);
 }
 
