@@ -2,10 +2,12 @@
 
 pub mod cast;
 pub mod codeloops;
+pub mod html;
 pub mod line;
 pub mod markdown;
 pub mod mask;
 pub mod recording;
 pub mod script;
+pub mod svg;
 pub mod text;
 pub mod native;
