@@ -121,10 +121,10 @@ fn with_no_terminal_on_0_1_and_2_the_callers_stays() {
     // are left alone although il could reach them.
     check_same(
         "export OUTER=$$
-         $REC sh -c 'echo here >/dev/tty; for n in 5 6 7 8; do
+         $REC sh -c 'for n in 5 6 7 8; do
              [ $(cut -d\" \" -f$n /proc/$$/stat) = $(cut -d\" \" -f$n /proc/$OUTER/stat) ] &&
                  echo same $n || echo other $n
-         done; stty -a </dev/tty' </dev/null 2>&1 | cat",
+         done; stty -a </dev/tty; (: >/dev/tty) && echo writable' </dev/null 2>&1 | cat",
     );
 }
 
