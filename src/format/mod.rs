@@ -3,6 +3,7 @@
 pub mod cast;
 pub mod codeloops;
 pub mod html;
+pub mod intendant;
 pub mod line;
 pub mod markdown;
 pub mod mask;

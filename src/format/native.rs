@@ -7,7 +7,7 @@
 //! | `patch`, `without` | members to set, and dotted names to leave out, in the record that the events of the same bytes make |
 //! | `line` | the record's whole line, where it cannot be had by a patch |
 //! | `file` | the path of a file of the format; `patch` and `without` are then its own |
-//! | `stream`, `off`, `len` | where the bytes of `file` are kept |
+//! | `kept` | the bytes of `file` are where the event's `ref` says |
 //! | `absent` | `file` is not there, although the events would make one |
 
 use crate::event::{Body, Event, Evidence, Source, Unknown};
@@ -21,6 +21,40 @@ pub const KIND: &str = "native";
 pub const SPINE: &str = "native/0";
 /// Broken places of one session that are told; a file of rubbish has one in every line.
 pub const BROKEN_MAX: usize = 1000;
+
+/// Most streams that one session's files are kept in; the rest of them share the last. A session
+/// has names for 240 streams.
+pub const STREAMS_MAX: usize = 200;
+
+/// A file of another program's session.
+#[derive(Clone, Copy, Debug)]
+pub struct File<'a> {
+    /// Its path in the session's directory, or its name.
+    pub path: &'a str,
+    /// Its bytes.
+    pub bytes: &'a [u8],
+}
+
+/// Where the files of a session are to be kept: the one of path `spine` is [`SPINE`], each other
+/// has a stream of its own, and those beyond [`STREAMS_MAX`] follow one another in the last.
+pub fn places(files: &[File<'_>], spine: &str) -> Vec<Evidence> {
+    let mut next = 1;
+    let mut used = 0;
+    let place = |file: &File<'_>| {
+        let len = file.bytes.len() as u64;
+        let (stream, offset) = match (file.path == spine, next < STREAMS_MAX) {
+            (true, _) => (0, 0),
+            (false, true) => (next, 0),
+            (false, false) => (STREAMS_MAX - 1, used),
+        };
+        if stream > 0 {
+            used = if stream == STREAMS_MAX - 1 { offset + len } else { 0 };
+            next = (next + 1).min(STREAMS_MAX);
+        }
+        Evidence { stream: format!("native/{stream}"), offset, len }
+    };
+    files.iter().map(place).collect()
+}
 
 /// A session of another program, read.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -262,6 +296,24 @@ mod tests {
         apply(&mut made, &rest);
         let again = rest.get("line").and_then(Value::as_str).map(str::to_owned);
         assert_eq!(again.unwrap_or_else(|| SHAPE.text(&made)), line);
+    }
+
+    #[test]
+    fn files_beyond_the_streams_share_the_last() {
+        let paths: Vec<String> = (0..STREAMS_MAX + 2).map(|n| format!("f{n}")).collect();
+        let files: Vec<File<'_>> = paths.iter().map(|path| File { path, bytes: b"abc" }).collect();
+        let told = places(&files, "f1");
+        let told: Vec<_> = told.iter().map(|p| (p.stream.as_str(), p.offset, p.len)).collect();
+        assert_eq!(told[..3], [("native/1", 0, 3), ("native/0", 0, 3), ("native/2", 0, 3)]);
+        assert_eq!(
+            told[STREAMS_MAX - 2..],
+            [
+                ("native/198", 0, 3),
+                ("native/199", 0, 3),
+                ("native/199", 3, 3),
+                ("native/199", 6, 3),
+            ]
+        );
     }
 
     #[test]
