@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// asciinema's major version that the bars speak of.
-const ASCIINEMA: &str = "3";
+/// The versions of asciinema that the bars speak of, as cargo reads it.
+const ASCIINEMA: &str = "^3";
 
 /// A relay to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
