@@ -170,7 +170,9 @@ impl Film {
         if whole {
             let size = screen.size();
             let _ = write!(self.frames, ",{},{}", size.cols, size.rows);
-            numbers.iter().for_each(|n| drop(write!(self.frames, ",{n}")));
+            for n in &numbers {
+                let _ = write!(self.frames, ",{n}");
+            }
         } else {
             self.frames.push_str(",0,0");
             for (y, n) in numbers.iter().enumerate().filter(|(y, n)| self.last.get(*y) != Some(*n))

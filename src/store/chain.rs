@@ -5,6 +5,9 @@ use super::layout::{self, ChainId, FOOT_LEN, HEADER_LEN, Lease, PAGE, PageHeader
 use super::storage::{Held, LOCK_ALLOC, Lock, Storage, read_zero_filled};
 use std::io;
 
+/// Pages at the end of the file that are searched first for the last lease.
+const SETTLE_PAGES: u64 = 16;
+
 /// Takes `pages` new pages at the end of the file. The caller holds the allocation lock.
 pub fn take_lease_locked(s: &dyn Storage, pages: u32) -> io::Result<Lease> {
     let start = s.size()?.div_ceil(PAGE);
@@ -32,22 +35,39 @@ pub fn take_lease(s: &dyn Storage, pages: u32, tries_max: u32) -> io::Result<Lea
 /// The caller holds the gate alone: no lease was taken since the file was shortened.
 pub fn settle_end(s: &dyn Storage) -> io::Result<()> {
     let size = s.size()?;
-    let end = size.div_ceil(PAGE);
-    let mut at = end.saturating_sub(u64::from(layout::LEASE_PAGES_MAX));
+    let mut end = size.div_ceil(PAGE);
+    let first = end.saturating_sub(u64::from(layout::LEASE_PAGES_MAX));
+    // The header looked for is nearly always among the last few pages.
+    let mut step = SETTLE_PAGES;
+    while end > first {
+        let start = end.saturating_sub(step).max(first);
+        if let Some(header) = last_header(s, start, end)? {
+            // Only the last lease can reach beyond the end, and the last sound header is of it.
+            let wanted = header.lease.end().saturating_mul(PAGE);
+            return if wanted > size { s.extend_to(wanted) } else { Ok(()) };
+        }
+        (end, step) = (start, step * 8);
+    }
+    Ok(())
+}
+
+/// The last sound header from page `start` up to page `end`.
+fn last_header(s: &dyn Storage, start: u64, end: u64) -> io::Result<Option<PageHeader>> {
+    let mut at = start;
     let mut pages: Vec<u64> = Vec::new();
     while let Some(data) = s.next_data(at * PAGE)?.filter(|data| data.start < end * PAGE) {
         let last = data.end.div_ceil(PAGE).min(end);
         pages.extend(data.start / PAGE..last);
         at = last;
-    }
-    // Only the last lease can reach beyond the end, and the last sound header is of it, if any is.
-    for page in pages.into_iter().rev() {
-        if let HeaderAt::Sound(header) = read_header(s, page) {
-            let wanted = header.lease.end().saturating_mul(PAGE);
-            return if wanted > size { s.extend_to(wanted) } else { Ok(()) };
+        if at >= end {
+            break;
         }
     }
-    Ok(())
+    let header = pages.into_iter().rev().find_map(|page| match read_header(s, page) {
+        HeaderAt::Sound(header) => Some(header),
+        _ => None,
+    });
+    Ok(header)
 }
 
 /// What stands where a page header should.
