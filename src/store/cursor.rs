@@ -11,6 +11,7 @@ use super::storage::{Storage, read_zero_filled};
 use super::stream::StreamId;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::ops::Range;
 
 /// Gives a cursor its next lease of about so many pages.
 pub type TakeLease<'a> = &'a mut dyn FnMut(u32) -> io::Result<Lease>;
@@ -37,6 +38,8 @@ pub struct Cursor {
     foot: Option<(Lease, Lease)>,
     /// Feet written of late, which a failing sync may forget.
     feet: VecDeque<(Lease, Lease)>,
+    /// Where the data of a chain ended that was resumed.
+    found_end: u64,
 }
 
 /// Payload from this size on is written many pages at a time, past the window.
@@ -63,6 +66,7 @@ impl Cursor {
             wish: lease.pages.saturating_mul(2).clamp(1, LEASE_PAGES_MAX),
             foot: None,
             feet: VecDeque::new(),
+            found_end: 0,
         }
     }
 
@@ -107,6 +111,7 @@ impl Cursor {
                     break;
                 }
             }
+            cursor.found_end = last.page * PAGE + off as u64;
         }
         Ok(cursor)
     }
@@ -141,6 +146,12 @@ impl Cursor {
         self.last_us
     }
 
+    /// For a chain that was resumed: the part of its last lease that was never written, or torn.
+    pub fn unused(&self) -> Range<u64> {
+        let end = self.lease.end() * PAGE;
+        if self.found_end == 0 { end..end } else { self.found_end.next_multiple_of(4096)..end }
+    }
+
     /// Pages that the next lease should have.
     pub fn wish(&self) -> u32 {
         self.wish
@@ -149,6 +160,12 @@ impl Cursor {
     /// The lease in use.
     pub fn lease(&self) -> Lease {
         self.lease
+    }
+
+    /// Whether the chain is past its first few frames.
+    pub fn has_grown(&self) -> bool {
+        const FEW_LEN: usize = 4096;
+        self.pages > 1 || self.off > FEW_LEN
     }
 
     /// Offset in the file of the next frame.

@@ -3,14 +3,18 @@
 use super::layout::PAGE;
 use super::storage::{Lock, Storage};
 use crate::sys::file::{self, FsKind};
+use crate::sys::mmap::{self, Window};
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+/// What filesystems give room in.
+const BLOCK_LEN: u64 = 4096;
 
 /// A store's file, open.
 #[derive(Debug)]
@@ -19,6 +23,21 @@ pub struct FileStorage {
     path: PathBuf,
     writable: bool,
     kind: FsKind,
+    windows: Mutex<Windows>,
+}
+
+/// The windows of a writer: small writes go through memory, and so past the file's lock, which a
+/// neighbour in full flood holds most of the time.
+#[derive(Debug, Default)]
+struct Windows {
+    current: Option<Window>,
+    next: Option<Window>,
+    /// The end of what was set aside for them.
+    reserved: u64,
+    /// Where the data ended when nothing more was to come.
+    released: Option<u64>,
+    /// They have failed, or cannot be had here: small writes are plain ones.
+    off: bool,
 }
 
 impl FileStorage {
@@ -33,7 +52,7 @@ impl FileStorage {
             return Err(io::Error::other("not a regular file"));
         }
         let kind = file::fs_kind(&file).unwrap_or(FsKind::Foreign);
-        Ok(FileStorage { file, path: path.to_owned(), writable, kind })
+        Ok(FileStorage { file, path: path.to_owned(), writable, kind, windows: Mutex::default() })
     }
 
     /// Makes a new, empty file beside `path` that nobody else will open.
@@ -60,7 +79,7 @@ impl FileStorage {
             // Refused on some filesystems of the kind; only small writes lose by it.
             let _ = file::set_in_place(&file);
         }
-        Ok(FileStorage { file, path, writable: true, kind })
+        Ok(FileStorage { file, path, writable: true, kind, windows: Mutex::default() })
     }
 
     /// Gives this file the further name `path`, unless that is taken, and drops its first one.
@@ -79,6 +98,18 @@ impl FileStorage {
             sync_directory_of(path)?;
         }
         Ok(linked)
+    }
+
+    /// Gives the room from `tail` to `end` back. What is not given back, compaction will.
+    fn give_back(&self, tail: u64, end: u64) {
+        let start = tail.next_multiple_of(BLOCK_LEN);
+        if start < end {
+            let _ = file::punch(&self.file, start, end - start);
+        }
+    }
+
+    fn windows(&self) -> MutexGuard<'_, Windows> {
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The kind of filesystem under the file.
@@ -129,6 +160,58 @@ impl Storage for FileStorage {
             }
         }
         Ok(())
+    }
+
+    fn publish(&self, offset: u64, parts: &[IoSlice<'_>]) -> io::Result<()> {
+        let end = offset + parts.iter().map(|part| part.len() as u64).sum::<u64>();
+        let covers = |window: &Option<Window>| {
+            window.as_ref().is_some_and(|w| w.range().start <= offset && end <= w.range().end)
+        };
+        let mut windows = self.windows();
+        if !covers(&windows.current) && covers(&windows.next) {
+            windows.current = windows.next.take();
+        }
+        if covers(&windows.current) {
+            if windows.current.as_ref().is_some_and(|window| window.publish(offset, parts)) {
+                return Ok(());
+            }
+            // The mapping broke under the copy. The call says what is wrong, or that nothing is.
+            *windows = Windows { off: true, reserved: windows.reserved, ..Windows::default() };
+        }
+        drop(windows);
+        self.write_at(offset, parts)
+    }
+
+    fn prepare(&self, range: Range<u64>) -> io::Result<()> {
+        // Elsewhere the same block may need new room on every write, and a full disk would be a
+        // signal.
+        if self.kind != FsKind::Local || self.windows().off {
+            return Ok(());
+        }
+        let page_len = mmap::page_len() as u64;
+        let start = range.start / page_len * page_len;
+        let end = range.end.next_multiple_of(page_len);
+        let window = file::allocate(&self.file, start, end - start)
+            .and_then(|()| Window::map(&self.file, start, (end - start) as usize))
+            .inspect(Window::touch);
+        let mut windows = self.windows();
+        windows.reserved = windows.reserved.max(end);
+        match (window, windows.released) {
+            (_, Some(tail)) => self.give_back(tail, end),
+            (Ok(window), None) => windows.next = Some(window),
+            (Err(e), None) => {
+                windows.off = true;
+                return Err(e);
+            }
+        }
+        Ok(())
+    }
+
+    fn release(&self, tail: u64) {
+        let mut windows = self.windows();
+        let reserved = windows.reserved;
+        *windows = Windows { off: true, released: Some(tail), ..Windows::default() };
+        self.give_back(tail, reserved);
     }
 
     fn punch(&self, range: Range<u64>) -> io::Result<()> {

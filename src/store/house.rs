@@ -10,6 +10,7 @@ use super::storage::{Held, LOCK_PRUNE, Lock, Storage, lock_of_slot};
 use super::{Entry, State, Store};
 use crate::error::Result;
 use std::io;
+use std::ops::Range;
 
 /// How far a long operation has come, in steps of its own kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +56,10 @@ impl Store {
         let Some(identity) = raw.identity.filter(|_| raw.status.is_none() && !raw.deleted) else {
             return Ok(false);
         };
-        let status = status_of_lost(s, entry.slot, &identity)?;
+        let (status, unused) = status_of_lost(s, entry.slot, &identity)?;
         catalog::write_status(s, &sup, entry.slot, &status)?;
+        // Room that was set aside for small writes to come.
+        let _ = s.punch(unused);
         Ok(true)
     }
 
@@ -173,13 +176,18 @@ fn usage_of(s: &dyn Storage, raw: &RawEntry) -> io::Result<Usage> {
     Ok(usage)
 }
 
-/// The status of a session whose owner died, from what its chains hold.
-pub fn status_of_lost(s: &dyn Storage, slot: u32, identity: &Identity) -> io::Result<Status> {
+/// The status of a session whose owner died, from what its chains hold, and what it had set aside
+/// at the end of its tape.
+pub fn status_of_lost(
+    s: &dyn Storage,
+    slot: u32,
+    identity: &Identity,
+) -> io::Result<(Status, Range<u64>)> {
     let salt = layout::salt(&identity.id);
     let tape = Cursor::resume(s, salt, Kind::Tape, slot, identity.tape_head, None)?;
     let notes = Cursor::resume(s, salt, Kind::Notes, slot, identity.notes_head, None)?;
     let last_us = tape.last_us().max(notes.last_us());
-    Ok(Status {
+    let status = Status {
         lost: true,
         exit: Exit::Unknown,
         end_us: identity.start_us.saturating_add_unsigned(last_us),
@@ -188,7 +196,8 @@ pub fn status_of_lost(s: &dyn Storage, slot: u32, identity: &Identity) -> io::Re
         notes_seq: notes.last_seq(),
         tape_fseq: tape.fseq(),
         notes_fseq: notes.fseq(),
-    })
+    };
+    Ok((status, tape.unused()))
 }
 
 /// All leases of a session.
@@ -208,7 +217,7 @@ fn leases_of(s: &dyn Storage, raw: &RawEntry) -> io::Result<Vec<(Kind, Lease)>> 
 }
 
 /// Bytes of a range that are not in holes.
-pub fn data_bytes(s: &dyn Storage, range: std::ops::Range<u64>) -> io::Result<u64> {
+pub fn data_bytes(s: &dyn Storage, range: Range<u64>) -> io::Result<u64> {
     let (mut at, mut bytes) = (range.start, 0);
     while at < range.end {
         let Some(data) = s.next_data(at)?.filter(|data| data.start < range.end) else { break };

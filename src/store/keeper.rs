@@ -3,15 +3,21 @@
 
 use super::chain;
 use super::cursor::Cursor;
-use super::layout::{Kind, Lease};
+use super::layout::{Kind, Lease, PAGE};
 use super::storage::Storage;
+use std::cell::Cell;
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The time between two syncs of a session that is being written.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// Bytes of a window.
+const WINDOW_LEN: u64 = 256 * 1024;
+/// Bytes of a session's first window: most sessions need no more.
+const FIRST_WINDOW_LEN: u64 = 64 * 1024;
 /// Stack of the thread, which calls nothing deep.
 const STACK_LEN: usize = 64 * 1024;
 
@@ -19,6 +25,8 @@ const STACK_LEN: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Keeper {
     shared: Option<Arc<Shared>>,
+    /// Where the last window that was asked for ends in the file.
+    window_end: Cell<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +52,8 @@ struct Desk {
     closed: Option<bool>,
     /// Pages wanted ahead of need.
     wish: Option<u32>,
+    /// A stretch of the file to get ready for small writes.
+    window: Option<Range<u64>>,
     /// A lease taken ahead of need.
     next: Option<Lease>,
 }
@@ -51,7 +61,7 @@ struct Desk {
 impl Keeper {
     /// Without a thread.
     pub fn none() -> Keeper {
-        Keeper { shared: None }
+        Keeper { shared: None, window_end: Cell::new(0) }
     }
 
     /// Starts the thread. Without one (a process limit) the session is as safe from a kill, and
@@ -61,19 +71,23 @@ impl Keeper {
         let (theirs, storage) = (Arc::clone(&shared), Arc::clone(storage));
         let builder = std::thread::Builder::new().name("il-keeper".into()).stack_size(STACK_LEN);
         match builder.spawn(move || theirs.keep(&storage)) {
-            Ok(_) => Keeper { shared: Some(shared) },
+            Ok(_) => Keeper { shared: Some(shared), window_end: Cell::new(0) },
             Err(_) => Keeper::none(),
         }
     }
 
-    /// Tells the keeper that something was written, and asks for the next lease in good time.
-    pub fn wrote(&self, cursor: &Cursor) {
+    /// Tells the keeper that something was written, and asks for the next lease and, where the
+    /// writes are `small`, for the next window in good time.
+    pub fn wrote(&self, cursor: &Cursor, small: bool) {
         let Some(shared) = &self.shared else { return };
         let first = !shared.dirty.swap(true, Ordering::AcqRel);
         let lease = cursor.lease();
         let half = cursor.kind() == Kind::Tape
             && cursor.pages_left() <= u64::from(lease.pages / 2)
             && lease.pages > 1;
+        if small && cursor.kind() == Kind::Tape {
+            self.ask_for_window(shared, cursor);
+        }
         if half {
             let mut desk = shared.desk();
             if desk.wish.is_none() && desk.next.is_none() {
@@ -87,6 +101,32 @@ impl Keeper {
             let _desk = shared.desk();
             shared.bell.notify_one();
         }
+    }
+
+    fn ask_for_window(&self, shared: &Shared, cursor: &Cursor) {
+        let (tail, end) = (cursor.tail(), self.window_end.get());
+        if end == 0 && !cursor.has_grown() {
+            return;
+        }
+        let lease_end = cursor.lease().end() * PAGE;
+        let start = tail.max(end);
+        // One window ahead of the tail at most, and none across leases.
+        let far = end > tail && end - tail > WINDOW_LEN / 2;
+        if far || (start >= lease_end && end <= lease_end && tail < end) {
+            return;
+        }
+        let (start, len) = match start >= lease_end {
+            true => (tail, WINDOW_LEN),
+            false if end == 0 => (start, FIRST_WINDOW_LEN),
+            false => (start, WINDOW_LEN),
+        };
+        let range = start / PAGE * PAGE..(start / PAGE * PAGE + len).min(lease_end);
+        if range.is_empty() {
+            return;
+        }
+        self.window_end.set(range.end);
+        shared.desk().window = Some(range);
+        shared.bell.notify_one();
     }
 
     /// The next lease of a chain whose last one is `after`: the one taken ahead of need, or a new
@@ -171,12 +211,16 @@ impl Shared {
     fn keep(&self, storage: &Arc<dyn Storage>) {
         let mut synced = Instant::now();
         loop {
-            let (closing, wish) = self.wait(synced + SYNC_EVERY);
+            let (closing, wish, window) = self.wait(synced + SYNC_EVERY);
             if self.desk().dismissed {
                 return;
             }
             if let Some(pages) = wish {
                 self.take_ahead(&**storage, pages);
+            }
+            if let Some(range) = window {
+                // Without one small writes are plain ones.
+                let _ = storage.prepare(range);
             }
             let due = synced + SYNC_EVERY <= Instant::now();
             if closing || (due && self.dirty.load(Ordering::Acquire)) {
@@ -194,17 +238,17 @@ impl Shared {
     }
 
     /// Sleeps until there is something to do: for ever while nothing is dirty.
-    fn wait(&self, due: Instant) -> (bool, Option<u32>) {
+    fn wait(&self, due: Instant) -> (bool, Option<u32>, Option<Range<u64>>) {
         let mut desk = self.desk();
         loop {
-            let wish = desk.wish.take();
-            if desk.closing || desk.dismissed || wish.is_some() {
-                return (desk.closing, wish);
+            let (wish, window) = (desk.wish.take(), desk.window.take());
+            if desk.closing || desk.dismissed || wish.is_some() || window.is_some() {
+                return (desk.closing, wish, window);
             }
             let left = due.saturating_duration_since(Instant::now());
             let dirty = self.dirty.load(Ordering::Acquire);
             if dirty && left.is_zero() {
-                return (false, None);
+                return (false, None, None);
             }
             desk = if dirty {
                 self.bell.wait_timeout(desk, left).unwrap_or_else(PoisonError::into_inner).0

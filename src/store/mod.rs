@@ -227,7 +227,7 @@ impl Store {
         };
         catalog::write_identity(s, &sup, slot, &identity)?;
         let keeper = if self.inner.keeper { Keeper::start(storage) } else { Keeper::none() };
-        keeper.wrote(&notes);
+        keeper.wrote(&notes, true);
         Ok(Writer::new(writer::Parts {
             storage: Arc::clone(storage),
             sup,
@@ -264,7 +264,7 @@ impl Store {
             .ok_or_else(|| io::Error::other("the session is gone"))?;
         let status = match raw.status {
             Some(status) => status,
-            None => house::status_of_lost(s, raw.slot, &identity)?,
+            None => house::status_of_lost(s, raw.slot, &identity)?.0,
         };
         let salt = layout::salt(&identity.id);
         let notes = Cursor::resume(

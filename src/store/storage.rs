@@ -31,10 +31,15 @@ pub trait Storage: Debug + Send + Sync {
         self.write_at(offset, parts)
     }
 
-    /// Gets ready for small writes from `offset` on, up to `end`, off the path that makes them.
-    fn prepare(&self, offset: u64, end: u64) -> io::Result<()> {
-        let _ = (offset, end);
+    /// Gets ready for small writes to a range, off the path that makes them.
+    fn prepare(&self, range: Range<u64>) -> io::Result<()> {
+        let _ = range;
         Ok(())
+    }
+
+    /// Gives back what [`Storage::prepare`] took and was not written: all of it from `tail` on.
+    fn release(&self, tail: u64) {
+        let _ = tail;
     }
 
     /// Gives the room of a range back; it reads as zero. An error when holes are not supported.

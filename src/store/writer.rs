@@ -2,7 +2,7 @@
 
 use super::catalog;
 use super::chain;
-use super::cursor::Cursor;
+use super::cursor::{BULK_MIN, Cursor};
 use super::keeper::Keeper;
 use super::layout::{self, CONT, Exit, Identity, Kind, Lease, NOTICE, PAGE, Status, Super};
 use super::storage::{LOCK_GATE, LOCK_TRIES_MAX, Storage, lock_of_slot};
@@ -325,6 +325,7 @@ impl Writer {
     pub fn end(mut self, exit: Exit, end_us: i64) -> Result<EndReport> {
         self.write_end(exit, end_us)?;
         let durable = self.keeper.finish(&self.storage, END_WAIT);
+        self.release();
         Ok(EndReport { dropped: self.dropped, errno: self.errno, durable })
     }
 
@@ -333,8 +334,16 @@ impl Writer {
     pub fn end_behind(mut self, exit: Exit, end_us: i64) -> Result<EndReport> {
         self.write_end(exit, end_us)?;
         self.keeper.dismiss();
+        self.release();
         let durable = self.storage.sync_behind().is_ok();
         Ok(EndReport { dropped: self.dropped, errno: self.errno, durable })
+    }
+
+    /// Gives back what was set aside for writes to come.
+    fn release(&self) {
+        if let Some(tape) = &self.tape {
+            self.storage.release(tape.tail());
+        }
     }
 
     fn write_end(&mut self, exit: Exit, end_us: i64) -> Result<()> {
@@ -395,7 +404,7 @@ impl Writer {
             Ok(last)
         };
         let result = cursor.append(storage, stream, flags, t_us, bytes, &mut take);
-        keeper.wrote(cursor);
+        keeper.wrote(cursor, bytes.len() < BULK_MIN);
         result
     }
 

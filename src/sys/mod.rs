@@ -14,6 +14,7 @@ use std::io;
 
 pub mod crc;
 pub mod file;
+pub mod mmap;
 
 /// Turns C's -1 into the error that errno names.
 pub(crate) fn cvt<T: Copy + PartialEq + From<i8>>(result: T) -> io::Result<T> {
