@@ -269,6 +269,8 @@ pub struct Term {
     ptmx: Option<OwnedFd>,
     leader: Child,
     pidfd: OwnedFd,
+    /// The settings that the leader found, as [`Term::termios`] tells them.
+    pub initial: String,
     /// Everything the terminal has shown.
     pub screen: Vec<u8>,
     /// How much of `screen` earlier expectations have used up.
@@ -294,6 +296,7 @@ impl Term {
         let mut termios = rustix::termios::tcgetattr(&ptmx).unwrap();
         (setup.termios)(&mut termios);
         rustix::termios::tcsetattr(&ptmx, OptionalActions::Now, &termios).unwrap();
+        let initial = format!("{:?}", rustix::termios::tcgetattr(&ptmx).unwrap());
 
         command
             .stdin(pts.try_clone().unwrap())
@@ -312,7 +315,7 @@ impl Term {
         };
         let leader = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
         let pidfd = pidfd_open(pid_of(&leader), PidfdFlags::empty()).unwrap();
-        Term { ptmx: Some(ptmx), leader, pidfd, screen: Vec::new(), seen: 0, status: None }
+        Term { ptmx: Some(ptmx), leader, pidfd, initial, screen: Vec::new(), seen: 0, status: None }
     }
 
     /// Starts an interactive bash, and waits for its first prompt.

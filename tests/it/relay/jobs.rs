@@ -4,9 +4,10 @@ use rustix::process::Signal;
 
 use crate::util::*;
 
-/// Speaks whenever a full-screen program would draw anew.
-const WATCHER: &str =
-    "trap 'echo re\"\"drawn' WINCH CONT; echo READY; while :; do sleep 0.05; done";
+/// Speaks whenever a full-screen program would draw anew. It waits in a built-in: a shell that starts
+/// a child by vfork cannot be stopped together with it.
+const WATCHER: &str = "mkfifo never; exec 3<>never; trap 'echo redrawn' WINCH CONT; echo READY
+    while :; do read x <&3; done";
 
 /// A prompt on a terminal that the shell's line editor has in hand again.
 fn prompt(term: &mut Term) -> Vec<u8> {
@@ -125,16 +126,18 @@ fn a_suspension_of_il_itself_is_one_of_the_command() {
 #[test]
 fn a_shell_under_il_has_job_control_of_its_own() {
     let home = Home::new();
+    home.write("watch", WATCHER);
     let mut term = Term::bash(&home);
     term.line("PS1='INNER> ' il run -q bash --norc --noprofile -i");
     term.expect("INNER> ");
-    term.line("sh -c 'echo st\"\"arted; exec sleep 1000'");
-    term.expect("started");
+    term.line("sh watch");
+    term.expect("READY");
     term.send(b"\x1a");
     term.expect("Stopped");
     term.expect("INNER> ");
-    term.line("jobs; fg");
-    term.expect("sleep 1000");
+    term.line("fg");
+    // The shell names the job, then gives it the terminal, then continues it.
+    term.expect("redrawn");
     term.send(b"\x03");
     term.expect("INNER> ");
     term.line("fullscreen");
@@ -156,11 +159,15 @@ fn a_run_started_in_the_background_leaves_the_terminal_alone() {
     let home = Home::new();
     let mut term = Term::bash(&home);
     let before = settings(&mut term);
-    term.line("il run -q sh -c 'echo sp\"\"oken; read x; echo \"got $x\"' &");
+    home.write("ask", "echo spoken; read x; echo \"got $x\"");
+    term.line("sh -c 'echo $$ >il; exec il run -q sh ask' &");
     prompt(&mut term);
     term.until("its words", |term| contains(&term.screen, "spoken"));
     assert!(!term.is_raw());
     assert_eq!(settings(&mut term), before);
+    // It wants to read, which a job in the background may not: it stops, as it would alone.
+    let il = home.pid("il");
+    wait_until("the job to stop", || (stat(il)?[0] == "T").then_some(()));
     term.line("fg");
     term.until("raw mode", Term::is_raw);
     term.send("word\r");
@@ -173,7 +180,10 @@ fn a_run_started_in_the_background_leaves_the_terminal_alone() {
 fn a_stopped_run_goes_on_in_the_background() {
     let home = Home::new();
     let mut term = Term::bash(&home);
-    home.write("speak", "echo READY; while [ ! -e go ]; do sleep 0.05; done; echo in the background; read x; echo \"got $x\"");
+    home.write(
+        "speak",
+        "mkfifo go; echo READY; read x <go; echo in the background; read x; echo \"got $x\"",
+    );
     let before = settings(&mut term);
     term.line("il run -q sh speak");
     term.expect("READY");
@@ -181,7 +191,7 @@ fn a_stopped_run_goes_on_in_the_background() {
     prompt(&mut term);
     term.line("bg");
     prompt(&mut term);
-    home.write("go", "");
+    home.write("go", "now\n");
     term.until("its words", |term| contains(&term.screen, "in the background"));
     assert_eq!(settings(&mut term), before);
     term.line("fg");

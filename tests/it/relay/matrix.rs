@@ -51,7 +51,6 @@ fn a_killed_recorder_leaves_no_trace_on_the_terminal() {
     let script = "sh -c 'echo $$ >il; exec $REC sh -c \"printf \\\"\\033[?1049h\\033[?1003h\\\"; \
                   echo READY; exec sleep 1000\"'; echo END";
     let mut term = Term::spawn(home.sh(How::Recorded, script));
-    let before = term.termios();
     term.expect("READY");
     let monitors = children_of(home.pid("il"));
     kill(home.pid("il"), Signal::KILL);
@@ -59,7 +58,7 @@ fn a_killed_recorder_leaves_no_trace_on_the_terminal() {
     for monitor in monitors {
         wait_until("the monitor's end", || (!is_alive(monitor)).then_some(()));
     }
-    term.until("its settings back", |term| term.termios() == before);
+    term.until("its settings back", |term| term.termios() == term.initial);
     while !matches!(term.read_some(), None | Some(0)) {}
     for off in ["\x1b[?1049l", "\x1b[?1003l"] {
         assert!(contains(&term.screen, off), "{off:?} in {}", term.screen.escape_ascii());

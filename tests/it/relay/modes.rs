@@ -63,12 +63,11 @@ fn a_termination_at_any_moment_of_the_start_leaves_the_terminal_in_order() {
         // The pid is known before il starts, so that the start itself is under fire.
         let script = "sh -c 'echo $$ >il; exec $REC sleep 1000'; :";
         let mut term = Term::spawn(home.sh(How::Recorded, script));
-        let before = term.termios();
         let il = home.pid("il");
         std::thread::sleep(Duration::from_micros(u64::from(pause) * 80));
         kill(il, Signal::TERM);
         term.wait();
-        term.until("its settings back", |term| term.termios() == before);
+        term.until("its settings back", |term| term.termios() == term.initial);
         std::fs::remove_file(home.work("il")).unwrap();
     }
 }
@@ -89,7 +88,6 @@ fn every_death_of_the_recorder_leaves_the_terminal_in_order() {
             let home = Home::new();
             let script = format!("sh -c 'echo $$ >il; exec $REC sh -c \"{command}\"'; echo END");
             let mut term = Term::spawn(home.sh(How::Recorded, &script));
-            let before = term.termios();
             term.until("raw mode", Term::is_raw);
             let ready = if occupation == "fullscreen" { "<drawing 1" } else { "READY" };
             term.expect(ready);
@@ -97,7 +95,7 @@ fn every_death_of_the_recorder_leaves_the_terminal_in_order() {
             // `END` may come before the monitor has put the settings back, hence the wait.
             term.wait();
             term.until(&format!("its settings back: {signal:?}, {occupation}"), |term| {
-                term.termios() == before
+                term.termios() == term.initial
             });
         }
     }
@@ -109,11 +107,12 @@ fn a_fault_in_the_recorder_leaves_the_terminal_in_order() {
         let home = Home::new();
         let script = "ulimit -c 0; sh -c 'echo $$ >il; exec $REC fullscreen'; echo END";
         let mut term = Term::spawn(home.sh(How::Recorded, script));
-        let before = term.termios();
         term.expect("<drawing 1");
         kill(home.pid("il"), signal);
         term.wait();
-        term.until(&format!("its settings back after {signal:?}"), |term| term.termios() == before);
+        term.until(&format!("its settings back after {signal:?}"), |term| {
+            term.termios() == term.initial
+        });
     }
 }
 
