@@ -185,7 +185,7 @@ fn a_stopped_run_goes_on_in_the_background() {
         "mkfifo go; echo READY; read x <go; echo in the background; read x; echo \"got $x\"",
     );
     let before = settings(&mut term);
-    term.line("il run -q sh speak");
+    term.line("sh -c 'echo $$ >il; exec il run -q sh speak'");
     term.expect("READY");
     term.send(b"\x1a");
     prompt(&mut term);
@@ -194,6 +194,8 @@ fn a_stopped_run_goes_on_in_the_background() {
     home.write("go", "now\n");
     term.until("its words", |term| contains(&term.screen, "in the background"));
     assert_eq!(settings(&mut term), before);
+    let il = home.pid("il");
+    wait_until("the job to stop for input", || (stat(il)?[0] == "T").then_some(()));
     term.line("fg");
     term.until("raw mode", Term::is_raw);
     term.send("word\r");
