@@ -21,13 +21,9 @@ use crate::sys::shared::SharedTerminal;
 use crate::sys::signal::{self, Disposition, Mask, Signal};
 use crate::sys::tty::{self, Termios, WinSize};
 
-/// Batches of one source in a row before the other ends and the signals get their turn: keys must
+/// Reads of one source in a row before the other ends and the signals get their turn: keys must
 /// reach a command that floods its terminal.
-const BATCHES_MAX: usize = 16;
-
-/// A batch is written and kept when it has grown to this: large enough that the store takes it in
-/// one write, small enough to be on the screen at once.
-const BATCH_MIN: usize = 16 * 1024;
+const READS_MAX: usize = 16;
 
 /// What one read of a terminal gives at most is a little below 4096 bytes; one that gives this
 /// much was full, and more is likely there.
@@ -519,68 +515,54 @@ impl<'a> Capture<'a> {
         }
     }
 
-    /// Reads the command's terminal in batches. True when more is likely there.
+    /// Reads the command's terminal. True when more is likely there.
+    ///
+    /// What one read gives is shown before the next: the reader behind our terminal works while
+    /// the command does.
     fn take_output(&mut self) -> bool {
-        for _ in 0..BATCHES_MAX {
-            let Some(screen) = &self.screen else { return false };
-            if !screen.output.is_empty() || !screen.open {
+        for _ in 0..READS_MAX {
+            let Some(screen) = &mut self.screen else { return false };
+            let Some(ptmx) = screen.ptmx.as_ref().filter(|_| screen.open) else { return false };
+            if !screen.output.is_empty() {
                 return false;
             }
-            match self.take_batch() {
-                Batch::Full => {}
-                Batch::Last => return false,
+            if std::mem::take(&mut screen.held_cr) {
+                screen.output.room()[0] = b'\r';
+                screen.output.filled(1);
+            }
+            let held = screen.output.pending().len();
+            match fd::read(ptmx.as_fd(), screen.output.room()) {
+                Ok(len) if len > 0 => {
+                    let now_us = self.clock.now_us();
+                    screen.output.filled(len);
+                    self.relay.on(now_us, Event::Output(len as u64), &mut self.actions);
+                    self.keep_output(now_us, held);
+                    self.flush_screen();
+                    if len < FULL_READ {
+                        return false;
+                    }
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    self.relay_event(Event::Empty);
+                    self.flush_screen();
+                    return false;
+                }
+                // Linux: EIO, after everything has been read. Elsewhere: 0.
+                Ok(_) | Err(_) => {
+                    screen.open = false;
+                    self.flush_screen();
+                    return false;
+                }
             }
         }
         true
     }
 
-    fn take_batch(&mut self) -> Batch {
-        let raw = self.relay.is_raw();
-        let Some(screen) = &mut self.screen else { return Batch::Last };
-        let Some(ptmx) = &screen.ptmx else { return Batch::Last };
-        if std::mem::take(&mut screen.held_cr) {
-            screen.output.room()[0] = b'\r';
-            screen.output.filled(1);
-        }
-        let held = screen.output.pending().len();
-        let mut now_us = 0;
-        let mut len = 0;
-        let mut batch = Batch::Full;
-        while len < BATCH_MIN && batch == Batch::Full {
-            match fd::read(ptmx.as_fd(), screen.output.room()) {
-                Ok(got) if got > 0 => {
-                    if len == 0 {
-                        now_us = self.clock.now_us();
-                    }
-                    screen.output.filled(got);
-                    len += got;
-                    if got < FULL_READ {
-                        batch = Batch::Last;
-                    }
-                }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    self.relay.on(self.clock.now_us(), Event::Empty, &mut self.actions);
-                    batch = Batch::Last;
-                }
-                // Linux: EIO, after everything has been read. Elsewhere: 0.
-                Ok(_) | Err(_) => {
-                    screen.open = false;
-                    batch = Batch::Last;
-                }
-            }
-        }
-        if len > 0 {
-            self.relay.on(now_us, Event::Output(len as u64), &mut self.actions);
-            self.keep_output(now_us, held, raw);
-        }
-        self.flush_screen();
-        batch
-    }
-
-    /// Keeps the batch that was read, and makes it ready to be shown: what a person has seen is in
+    /// Keeps what was read, and makes it ready to be shown: what a person has seen is in
     /// the store, whatever happens next. Where the store takes small records without a system
     /// call, the way of a key and its echo does not get longer by it.
-    fn keep_output(&mut self, now_us: u64, held: usize, raw: bool) {
+    fn keep_output(&mut self, now_us: u64, held: usize) {
+        let raw = self.relay.is_raw();
         let Some(screen) = &mut self.screen else { return };
         let bytes = &screen.output.pending()[held..];
         screen.modes.feed(bytes);
@@ -659,7 +641,7 @@ impl<'a> Capture<'a> {
         if !(source.read || source.hangup || source.error) {
             return false;
         }
-        for _ in 0..BATCHES_MAX {
+        for _ in 0..READS_MAX {
             if !flow.queue.is_empty() {
                 return false;
             }
@@ -936,13 +918,6 @@ impl<'a> Capture<'a> {
 /// Whether we are in the foreground of `terminal`; true where it has no job control for us.
 pub fn is_foreground(terminal: &Terminal) -> bool {
     tty::foreground(terminal.fd.as_fd()).map_or(true, |group| group == process::own_group())
-}
-
-/// Whether another batch is likely there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Batch {
-    Full,
-    Last,
 }
 
 fn keep_keys(tape: &mut Tape, clock: &Clock, keep: bool, now_us: u64, bytes: &[u8], secret: bool) {
