@@ -9,9 +9,9 @@
 //! |---|---|---|
 //! | `cmd` | one file a subcommand, its `COMMAND` constant on top | knows pages |
 //! | `cli` | the flag table's types: parse, help, completions | does I/O |
-//! | `library` | sessions as people ask for them: found, loaded, read by stream | prints |
+//! | `library` | sessions as people ask for them: found, loaded, read, imported | prints |
 //! | `record` | the capture loop (impure), `relay` (pure), `monitor`, `secret` | interprets output |
-//! | `format` | sessions to text and files | reads files |
+//! | `format` | sessions to text and files, and other tools' files to sessions | reads files |
 //! | `agent` | one file an agent: transcript bytes to events | reads files |
 //! | `store` | memmap_fs: pages, catalog, append, read, verify | knows what streams mean |
 //! | `git` | the repository around a directory | changes anything in it |

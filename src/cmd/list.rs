@@ -103,12 +103,20 @@ fn row(session: &Session, now_us: i64) -> Vec<String> {
         session.status.name().to_owned(),
         session.meta.started.local(),
         session.duration_us(now_us).map_or_else(unknown, duration),
-        unknown(),
+        agent(session).map_or_else(unknown, line::clean),
         unknown(),
         unknown(),
         session.project().map_or_else(unknown, |project| line::clean(&project)),
-        line::words(&session.meta.argv),
+        prompt(session).map_or_else(|| line::words(&session.meta.argv), line::clean),
     ]
+}
+
+fn agent(session: &Session) -> Option<&str> {
+    session.meta.imported.as_ref()?.agent.as_deref()
+}
+
+fn prompt(session: &Session) -> Option<&str> {
+    session.meta.imported.as_ref()?.prompt.as_deref()
 }
 
 fn write_json(session: &Session, now_us: i64, out: &mut String) {
@@ -122,6 +130,8 @@ fn write_json(session: &Session, now_us: i64, out: &mut String) {
         o.string_opt("project", session.project().as_deref());
         o.string_opt("parent", session.meta.parent.as_deref());
         o.string("command", &line::words(&session.meta.argv));
+        o.string_opt("agent", agent(session));
+        o.string_opt("prompt", prompt(session));
         if let Some(ending) = &session.meta.ending {
             o.int_opt("exit_code", ending.exit_code);
             o.string_opt("signal", ending.signal.as_deref());

@@ -3,8 +3,10 @@
 mod attach;
 mod completion;
 mod dump;
+mod export;
 mod help;
 mod home;
+mod import;
 mod last;
 mod list;
 mod run;
@@ -31,6 +33,7 @@ pub const COMMANDS: &[Section] = &[
             &attach::COMMAND,
         ],
     },
+    Section { title: "Take along", commands: &[&export::COMMAND, &import::COMMAND] },
     Section { title: "Also", commands: &[&help::COMMAND, &completion::COMMAND, &vt::COMMAND] },
 ];
 

@@ -3,6 +3,7 @@
 use super::{home, print, screen};
 use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
 use crate::error::Result;
+use crate::event::Body;
 use crate::format::line;
 use crate::json::write_object;
 use crate::library::{Library, Session};
@@ -35,6 +36,12 @@ pub(crate) struct Args {
     id: Option<String>,
     json: bool,
 }
+
+/// Columns that a prompt takes.
+const PROMPT_COLUMNS: usize = 120;
+
+/// Columns of the table of iterations where no terminal says how many it has.
+const PIPED_COLUMNS: usize = 200;
 
 /// Shows the session.
 pub(super) fn run(args: Args, global: &Global) -> Result<u8> {
@@ -76,6 +83,7 @@ fn as_text(library: &Library, session: &Session) -> Result<String> {
         (None, Status::Running) => {
             say("Ended", &format!("(running, {})", lasted.unwrap_or_default()));
         }
+        (None, _) if meta.imported.is_some() => say("Ended", "(unknown: nobody wrote it down)"),
         (None, _) => say("Ended", "(unknown: the recorder was killed)"),
     }
     if let Some(ending) = &meta.ending {
@@ -89,7 +97,18 @@ fn as_text(library: &Library, session: &Session) -> Result<String> {
             say("Interrupted by", "the loss of its terminal");
         }
     }
-    say("Command", &line::words(&meta.argv));
+    match &meta.imported {
+        Some(imported) => {
+            say("Imported from", &format!("{} ({})", imported.format, imported.from));
+            if let Some(agent) = &imported.agent {
+                say("Agent", agent);
+            }
+            if let Some(prompt) = &imported.prompt {
+                say("Prompt", &line::cut(&line::clean(prompt), PROMPT_COLUMNS));
+            }
+        }
+        None => say("Command", &line::words(&meta.argv)),
+    }
     if let Some(cwd) = &meta.cwd {
         let branch = meta.repository.as_ref().and_then(|r| r.branch.as_deref());
         let branch = branch.map_or(String::new(), |branch| format!(" ({branch})"));
@@ -104,10 +123,53 @@ fn as_text(library: &Library, session: &Session) -> Result<String> {
     }
     let ring = library.copy(session, "ring", &mut std::io::sink())?;
     say("Ring buffer", &format!("{} ({})", session.key("ring"), line::size(ring.bytes)));
+    out.push_str(&iterations(library, session));
     if screen::is_terminal() {
         out.push_str(&format!("\nnext: il dump stdout {0}, il attach {0}\n", session.id.short()));
     }
     Ok(out)
+}
+
+/// The rounds of an actor and a critic, a row each; nothing where there were none.
+fn iterations(library: &Library, session: &Session) -> String {
+    if session.meta.imported.is_none() {
+        return String::new();
+    }
+    let headings = ["ITER", "TIME", "ACTOR", "EXIT", "DURATION", "FILES", "DECISION", "FEEDBACK"];
+    let mut rows = vec![headings.map(str::to_owned).to_vec()];
+    let unknown = || "-".to_owned();
+    let mut row: Vec<String> = Vec::new();
+    let mut files = unknown();
+    for event in library.events(session) {
+        match &event.body {
+            Body::Iteration(actor) => {
+                let exit = actor.exit_code.map_or_else(unknown, |code| code.to_string());
+                let lasted =
+                    actor.duration_ms.map_or_else(unknown, |ms| duration(ms.saturating_mul(1000)));
+                let agent = event.agent.as_deref().map_or_else(unknown, line::clean);
+                let time =
+                    event.time.map_or_else(unknown, |time| time::local(time.unix_us).local());
+                row = vec![actor.n.to_string(), time, agent, exit, lasted];
+                files = unknown();
+            }
+            Body::Git(git) => {
+                files = git.files_changed.map_or_else(unknown, |n| n.to_string());
+            }
+            Body::Critic(critic) if !row.is_empty() => {
+                let decision = critic.decision.map_or("-", |decision| decision.as_str());
+                let said = critic.feedback.as_deref().or(critic.summary.as_deref());
+                row.extend([files.clone(), decision.to_owned()]);
+                row.push(line::clean(said.unwrap_or_default()));
+                rows.push(std::mem::take(&mut row));
+            }
+            _ => {}
+        }
+    }
+    match rows.len() {
+        1 => String::new(),
+        _ if screen::is_terminal() => format!("\n{}", line::table(&rows, screen::columns())),
+        _ => format!("\n{}", line::table(&rows, PIPED_COLUMNS)),
+    }
 }
 
 fn as_json(library: &Library, session: &Session) -> String {

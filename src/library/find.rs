@@ -35,7 +35,7 @@ impl Library {
     }
 
     fn nth(&self, n: usize, said: &str) -> Result<Session> {
-        let entry = self.store.entries()?.nth(n - 1);
+        let entry = self.entries()?.into_iter().nth(n - 1);
         entry.map(|entry| self.load(entry)).ok_or_else(|| {
             let what = match n {
                 1 => "no sessions yet".to_owned(),

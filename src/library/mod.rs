@@ -1,7 +1,9 @@
 //! Sessions as people ask for them: found by what they say, loaded with what is known, read by
 //! the names of their streams.
 
+mod events;
 mod find;
+mod import;
 mod stream;
 
 use std::path::Path;
@@ -15,6 +17,7 @@ use crate::sys::time;
 use crate::term::Size;
 use crate::time::WallTime;
 
+pub use import::{Taken, import};
 pub use stream::{Content, RING_LEN, STREAMS};
 
 /// The size of a session that had no terminal.
@@ -57,7 +60,14 @@ impl Library {
     /// # Errors
     /// The catalog cannot be read.
     pub fn sessions(&self) -> Result<impl Iterator<Item = Session> + '_> {
-        Ok(self.store.entries()?.map(|entry| self.load(entry)))
+        Ok(self.entries()?.into_iter().map(|entry| self.load(entry)))
+    }
+
+    /// By the time they began: what was imported came late into the catalog.
+    fn entries(&self) -> Result<Vec<Entry>> {
+        let mut entries: Vec<Entry> = self.store.entries()?.collect();
+        entries.sort_by_key(|entry| std::cmp::Reverse((entry.start_us, entry.id)));
+        Ok(entries)
     }
 
     fn load(&self, entry: Entry) -> Session {
@@ -84,9 +94,11 @@ impl Session {
         }
     }
 
-    /// The last component of the repository's root.
+    /// The last component of the repository's root; of an imported session, that of the directory
+    /// it worked in.
     pub fn project(&self) -> Option<String> {
-        let root = &self.meta.repository.as_ref()?.root;
+        let imported = || self.meta.imported.as_ref().and(self.meta.cwd.as_ref());
+        let root = self.meta.repository.as_ref().map(|r| &r.root).or_else(imported)?;
         Some(Path::new(root).file_name()?.to_string_lossy().into_owned())
     }
 
@@ -102,6 +114,10 @@ impl Session {
 }
 
 fn status_of(entry: &Entry, meta: &Meta) -> Status {
+    // What its own program said of a session that il did not see itself.
+    if let (Some(imported), State::Ended(_)) = (&meta.imported, entry.state) {
+        return imported.status.unwrap_or(Status::Lost);
+    }
     let end = match entry.state {
         State::Live => return Status::Running,
         State::Lost => return Status::Lost,

@@ -56,6 +56,7 @@ impl Library {
     /// The names of the session's streams.
     pub fn stream_names(&self, session: &Session) -> Vec<String> {
         let mut names: Vec<String> = STREAMS.iter().map(|name| (*name).to_owned()).collect();
+        names.extend(session.meta.imported.is_some().then(|| "conversation".to_owned()));
         names.extend(self.store.stream_names(&session.entry).into_iter().map(|(_, name)| name));
         names
     }
@@ -72,6 +73,7 @@ impl Library {
             "stderr" => Some(StreamId::STDERR),
             "stdin" => Some(StreamId::STDIN),
             "terminal" => Some(StreamId::TERMINAL),
+            "conversation" if session.meta.imported.is_some() => Some(StreamId::CONVERSATION),
             _ => {
                 let named = self.store.stream_names(&session.entry);
                 named.into_iter().find(|(_, n)| n == name).map(|(id, _)| id)

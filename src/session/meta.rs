@@ -7,7 +7,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use super::SessionId;
+use super::{SessionId, Status};
 use crate::json::{ObjectWriter, Value, write_object};
 use crate::time::WallTime;
 
@@ -67,6 +67,38 @@ pub struct Ending {
     pub bytes_dropped: u64,
 }
 
+/// A file of an imported session, and where its bytes are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImportedFile {
+    /// Its path in the session's directory, or its name.
+    pub path: String,
+    /// The stream that has its bytes: `native/0`, …
+    pub stream: String,
+    /// Its first byte in the stream.
+    pub offset: u64,
+    /// How many bytes.
+    pub len: u64,
+}
+
+/// Where an imported session comes from, and what its own program says of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// The format.
+    pub format: String,
+    /// The path it was read from.
+    pub from: String,
+    /// How it ended; None where its program did not write that down.
+    pub status: Option<Status>,
+    /// The agent that worked.
+    pub agent: Option<String>,
+    /// Its program's own id of it.
+    pub native_id: Option<String>,
+    /// What was asked for first.
+    pub prompt: Option<String>,
+    /// Its files.
+    pub files: Vec<ImportedFile>,
+}
+
 /// What is known of a session besides its bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Meta {
@@ -100,6 +132,8 @@ pub struct Meta {
     pub il_version: Option<String>,
     /// The repository it began in.
     pub repository: Option<Repository>,
+    /// Where it comes from, if il did not record it.
+    pub imported: Option<Imported>,
     /// How it ended; None while it runs or when the recorder was killed.
     pub ending: Option<Ending>,
 }
@@ -162,6 +196,9 @@ impl Meta {
                 o.string_opt("head", repository.head.as_deref());
             });
         }
+        if let Some(imported) = &self.imported {
+            o.object("imported", |o| imported.write(o));
+        }
     }
 
     /// Writes what was known when it had ended, if it has.
@@ -220,8 +257,56 @@ impl Meta {
                     head: repository.str_at("head").map(str::to_owned),
                 })
             }),
+            imported: value.get("imported").and_then(Imported::from_json),
             ending: Ending::from_json(value),
         }
+    }
+}
+
+impl Imported {
+    fn write(&self, o: &mut ObjectWriter<'_>) {
+        o.string("format", &self.format);
+        o.string("from", &self.from);
+        o.string_opt("status", self.status.map(Status::name));
+        o.string_opt("agent", self.agent.as_deref());
+        o.string_opt("native_id", self.native_id.as_deref());
+        o.string_opt("prompt", self.prompt.as_deref());
+        o.array("files", |a| {
+            for file in &self.files {
+                a.object(|o| {
+                    o.string("path", &file.path);
+                    o.string("stream", &file.stream);
+                    o.int("off", file.offset);
+                    o.int("len", file.len);
+                });
+            }
+        });
+    }
+
+    fn from_json(value: &Value) -> Option<Imported> {
+        let text = |name: &str| value.str_at(name).map(str::to_owned);
+        let file = |file: &Value| {
+            Some(ImportedFile {
+                path: file.str_at("path")?.to_owned(),
+                stream: file.str_at("stream")?.to_owned(),
+                offset: file.u64_at("off")?,
+                len: file.u64_at("len")?,
+            })
+        };
+        Some(Imported {
+            format: text("format")?,
+            from: text("from").unwrap_or_default(),
+            status: value.str_at("status").and_then(Status::from_name),
+            agent: text("agent"),
+            native_id: text("native_id"),
+            prompt: text("prompt"),
+            files: value
+                .get("files")
+                .map_or(&[][..], Value::items)
+                .iter()
+                .filter_map(file)
+                .collect(),
+        })
     }
 }
 
@@ -318,6 +403,20 @@ mod tests {
                 root: "/r".into(),
                 branch: Some("main".into()),
                 head: None,
+            }),
+            imported: Some(Imported {
+                format: "intendant".into(),
+                from: "/logs/x".into(),
+                status: Some(Status::MaxIterationsReached),
+                agent: Some("a".into()),
+                native_id: Some("n".into()),
+                prompt: Some("Do\nit".into()),
+                files: vec![ImportedFile {
+                    path: "turns/x".into(),
+                    stream: "native/1".into(),
+                    offset: 3,
+                    len: 4,
+                }],
             }),
             ending: Some(Ending {
                 ended: time.plus_us(5),

@@ -5,5 +5,5 @@ mod meta;
 mod status;
 
 pub use id::SessionId;
-pub use meta::{Ending, Intent, Meta, Repository, WindowSize};
+pub use meta::{Ending, Imported, ImportedFile, Intent, Meta, Repository, WindowSize};
 pub use status::Status;

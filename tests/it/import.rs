@@ -11,6 +11,7 @@ use std::process::Command;
 use crate::plain::{program, root, succeed};
 
 mod codeloops_guide;
+mod commands;
 mod intendant;
 
 fn data(name: &str) -> Vec<u8> {

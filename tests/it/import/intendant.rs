@@ -10,12 +10,16 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-type Files = BTreeMap<String, Vec<u8>>;
+pub type Files = BTreeMap<String, Vec<u8>>;
 
-fn log(name: &str) -> Files {
-    let dir = root().join("tests/import/intendant").join(name);
+pub fn log(name: &str) -> Files {
+    read_dir(&root().join("tests/import/intendant").join(name))
+}
+
+/// All files below a directory, by their paths from it.
+pub fn read_dir(dir: &Path) -> Files {
     let mut files = Files::new();
-    walk(&dir, &dir, &mut files);
+    walk(dir, dir, &mut files);
     files
 }
 

@@ -1,0 +1,190 @@
+//! Sessions of other programs into the store: their events, and their files byte for byte.
+
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::event::{Body, Evidence};
+use crate::format::native::{File, Foreign};
+use crate::hash::sha256;
+use crate::session::{Ending, Imported, ImportedFile, Meta, SessionId, Status};
+use crate::store::{Append, Entry, Exit, NewSession, State, Store, StreamId, Writer};
+use crate::sys::signal::Signal;
+use crate::sys::time;
+use crate::time::WallTime;
+
+/// What became of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It is in the store.
+    New(SessionId),
+    /// The same content is in the store already.
+    Known(SessionId),
+}
+
+/// Puts a session into the store, unless the same content is there: its id is the time it began
+/// and a hash of its files. What an import that was killed has left is done again.
+///
+/// # Errors
+/// The store cannot be written; nothing of the session is left then.
+pub fn import(
+    store: &Store,
+    format: &str,
+    from: &Path,
+    session: &Foreign,
+    files: &[File<'_>],
+    places: &[Evidence],
+) -> Result<Taken> {
+    let id = id_of(format, session.started, files);
+    if let Some(entry) = entry_of(store, id)? {
+        match entry.state {
+            State::Lost => {
+                store.remove(&[entry], &mut |_| {})?;
+            }
+            State::Ended(_) | State::Live => return Ok(Taken::Known(id)),
+        }
+    }
+    let meta = meta_of(id, format, from, session, files, places);
+    let text = meta.to_json();
+    let started = session.started.unwrap_or_default();
+    let mut writer = store.begin(&NewSession {
+        id: id.0,
+        start_us: started.unix_us,
+        label: label(format),
+        meta: text.as_bytes(),
+    })?;
+    let exit = match session.status {
+        Some(Status::Succeeded) => Exit::Code(0),
+        Some(Status::Interrupted) => Exit::Signal(Signal::INT.0 as u16),
+        Some(_) => Exit::Code(1),
+        None => Exit::Unknown,
+    };
+    let end_us = session.ended.unwrap_or(started).unix_us;
+    let written = write(&mut writer, id, started, session, files, places);
+    let written = written.and_then(|()| match writer.end(exit, end_us)?.dropped {
+        0 => Ok(()),
+        _ => Err(full()),
+    });
+    match written {
+        Ok(()) => Ok(Taken::New(id)),
+        Err(e) => {
+            if let Some(entry) = entry_of(store, id)? {
+                store.remove(&[entry], &mut |_| {})?;
+            }
+            Err(e)
+        }
+    }
+}
+
+/// The id of a session with this content.
+fn id_of(format: &str, started: Option<WallTime>, files: &[File<'_>]) -> SessionId {
+    let mut sums = sha256(format.as_bytes()).to_vec();
+    for file in files {
+        // A file alone may have any name; in a directory the names matter.
+        if files.len() > 1 {
+            sums.extend(sha256(file.path.as_bytes()));
+        }
+        sums.extend(sha256(file.bytes));
+    }
+    let sum = sha256(&sums);
+    let mut unique = [0; 10];
+    unique.copy_from_slice(&sum[..10]);
+    let ms = started.map_or(0, |time| time.unix_us.max(0) / 1000);
+    SessionId::new(ms as u64, unique)
+}
+
+fn entry_of(store: &Store, id: SessionId) -> Result<Option<Entry>> {
+    Ok(store.find(&id.to_string(), 1)?.into_iter().next())
+}
+
+fn label(format: &str) -> [u8; 16] {
+    let mut label = [0; 16];
+    let len = format.len().min(label.len());
+    label[..len].copy_from_slice(&format.as_bytes()[..len]);
+    label
+}
+
+fn meta_of(
+    id: SessionId,
+    format: &str,
+    from: &Path,
+    session: &Foreign,
+    files: &[File<'_>],
+    places: &[Evidence],
+) -> Meta {
+    let started = session.started.unwrap_or_default();
+    let prompt = session.events.iter().find_map(|event| match &event.body {
+        Body::UserMessage(message) => Some(message.text.clone()),
+        _ => None,
+    });
+    let file = |(file, place): (&File<'_>, &Evidence)| ImportedFile {
+        path: file.path.to_owned(),
+        stream: place.stream.clone(),
+        offset: place.offset,
+        len: place.len,
+    };
+    let imported = Imported {
+        format: format.to_owned(),
+        from: from.to_string_lossy().into_owned(),
+        status: session.status,
+        agent: session.agent.clone(),
+        native_id: session.id.clone(),
+        prompt,
+        files: files.iter().zip(places).map(file).collect(),
+    };
+    let ending = session.ended.filter(|_| session.status.is_some()).map(|ended| Ending {
+        ended: time::local(ended.unix_us),
+        duration_us: (ended.unix_us - started.unix_us).max(0) as u64,
+        ..Ending::default()
+    });
+    Meta {
+        id: Some(id),
+        cwd: session.cwd.clone().map(Into::into),
+        // As clocks here showed it; the events keep the offsets of their own clock.
+        started: time::local(started.unix_us),
+        name: session.name.clone(),
+        il_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        imported: Some(imported),
+        ending,
+        ..Meta::default()
+    }
+}
+
+fn write(
+    writer: &mut Writer,
+    id: SessionId,
+    started: WallTime,
+    session: &Foreign,
+    files: &[File<'_>],
+    places: &[Evidence],
+) -> Result<()> {
+    let mut at_us = 0;
+    let mut line = String::new();
+    for event in &session.events {
+        let since = event.time.map_or(0, |time| time.unix_us - started.unix_us);
+        // Times in a store do not go back.
+        at_us = u64::try_from(since).unwrap_or(0).max(at_us);
+        let event = crate::event::Event { session: id.to_string(), ..event.clone() };
+        line.clear();
+        event.write_line(&mut line);
+        stored(writer.append(StreamId::CONVERSATION, at_us, line.as_bytes()))?;
+    }
+    for (file, place) in files.iter().zip(places) {
+        let stream = writer.define(&place.stream)?;
+        stored(writer.append(stream, at_us, file.bytes))?;
+    }
+    Ok(())
+}
+
+fn stored(append: Append) -> Result<()> {
+    match append {
+        // What waits for another process is written with the next record, or at the end.
+        Append::Stored | Append::Queued => Ok(()),
+        Append::Degraded { .. } => Err(full()),
+    }
+}
+
+fn full() -> Error {
+    Error::failed("cannot write the session")
+        .why("the store takes no more")
+        .with_hint("is the disk full?")
+}
