@@ -1,5 +1,6 @@
 //! `il export`: a session in a format that other programs read.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Component, Path};
@@ -7,7 +8,7 @@ use std::path::{Component, Path};
 use super::{home, print};
 use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
 use crate::error::{Error, Result};
-use crate::event::Event;
+use crate::event::{Body, Event, Evidence};
 use crate::format::markdown::{self, Head};
 use crate::format::text::View;
 use crate::format::{codeloops, intendant, line, mask};
@@ -201,7 +202,7 @@ fn md(subject: &Subject<'_>) -> (String, Vec<u8>) {
 
 fn to_codeloops(subject: &Subject<'_>) -> (String, Vec<u8>) {
     let prompt = subject.events.iter().find_map(|event| match &event.body {
-        crate::event::Body::UserMessage(message) => Some(message.text.as_str()),
+        Body::UserMessage(message) => Some(message.text.as_str()),
         _ => None,
     });
     let name = codeloops::file_name(subject.session.meta.started, prompt.unwrap_or_default());
@@ -209,8 +210,13 @@ fn to_codeloops(subject: &Subject<'_>) -> (String, Vec<u8>) {
 }
 
 fn to_intendant(subject: &Subject<'_>) -> Files {
-    let native = |place: &crate::event::Evidence| {
-        let bytes = subject.library.native(subject.session, place)?;
+    let streams = match subject.session.meta.imported {
+        Some(_) => subject.library.natives(subject.session),
+        None => BTreeMap::new(),
+    };
+    let native = |place: &Evidence| {
+        let (from, len) = (usize::try_from(place.offset).ok()?, usize::try_from(place.len).ok()?);
+        let bytes = streams.get(&place.stream)?.get(from..from.checked_add(len)?)?.to_vec();
         Some(if subject.raw { bytes } else { without_secrets_in(bytes) })
     };
     intendant::write(&subject.events, &native)

@@ -1,12 +1,11 @@
 //! A session's events, and the bytes they were read from.
 
-use std::io::Read;
+use std::collections::BTreeMap;
 
 use super::{Library, Session};
-use crate::event::Body;
-use crate::event::{Event, Evidence, Outcome, SessionEnd, SessionStart, Source};
+use crate::event::{Body, Event, Outcome, SessionEnd, SessionStart, Source};
 use crate::session::Status;
-use crate::store::StreamId;
+use crate::store::{Chain, Item, StreamId};
 
 impl Library {
     /// The events of the session's conversation, between its start and its end. Where the
@@ -28,15 +27,30 @@ impl Library {
         events
     }
 
-    /// The bytes at a place of one of the session's named streams; None where they are not there.
-    pub fn native(&self, session: &Session, place: &Evidence) -> Option<Vec<u8>> {
-        let named = self.store.stream_names(&session.entry);
-        let (stream, _) = named.into_iter().find(|(_, name)| *name == place.stream)?;
-        let mut bytes = Vec::new();
-        let end = place.offset.checked_add(place.len)?;
-        self.store.stream(&session.entry, stream).take(end).read_to_end(&mut bytes).ok()?;
-        let whole = bytes.len() as u64 == end;
-        whole.then(|| bytes.split_off(place.offset as usize))
+    /// The session's named streams, whole: the files it was imported from, or transcripts.
+    pub fn natives(&self, session: &Session) -> BTreeMap<String, Vec<u8>> {
+        let mut names: BTreeMap<StreamId, String> = BTreeMap::new();
+        let mut streams: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        for (id, name) in self.store.stream_names(&session.entry) {
+            names.insert(id, name);
+        }
+        let mut reader = self.store.read(&session.entry, Chain::Notes);
+        loop {
+            match reader.next() {
+                Item::Frame { stream, bytes, .. } => {
+                    if let Some(name) = names.get(&stream) {
+                        streams.entry(name.clone()).or_default().extend_from_slice(bytes);
+                    }
+                }
+                Item::Gap { .. } => {}
+                Item::Tail | Item::End => break,
+            }
+        }
+        // An empty file has a name and no bytes.
+        for name in names.into_values() {
+            streams.entry(name).or_default();
+        }
+        streams
     }
 }
 

@@ -160,6 +160,43 @@ fn these_differences_remain() {
     assert_eq!(codeloops::write(&session.events), format!("{whole}{{\"type\":\"iter\u{fffd}\n"));
 }
 
+/// Changes a few bytes, takes some away and doubles others (splitmix64).
+fn disturb(bytes: &mut Vec<u8>, seed: u64) {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(bytes.len() as u64);
+    let mut random = move || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb) >> 31
+    };
+    for _ in 0..3 {
+        if bytes.is_empty() {
+            return;
+        }
+        let at = (random() % bytes.len() as u64) as usize;
+        match random() % 4 {
+            0 => bytes[at] = random() as u8,
+            1 => bytes[at] = b"\"{}[]:,0-9\n\\\0"[(random() % 12) as usize],
+            2 => bytes.truncate(at),
+            _ => bytes.extend_from_within(at..),
+        }
+    }
+}
+
+/// Bytes changed at random, from a seed: what comes back once comes back for ever.
+#[test]
+fn noise_in_a_session_is_read_and_written() {
+    for name in ["documented.jsonl", "program.jsonl", "killed.jsonl"] {
+        for seed in 0..300 {
+            let mut bytes = data(&format!("codeloops/{name}"));
+            disturb(&mut bytes, seed);
+            let Some(session) = codeloops::parse(&bytes, name) else { continue };
+            let once = codeloops::write(&stored(&session.events));
+            let again = codeloops::parse(once.as_bytes(), name).expect("still a session");
+            assert_eq!(codeloops::write(&stored(&again.events)), once, "{name}, seed {seed}");
+        }
+    }
+}
+
 #[test]
 fn other_files_are_not_taken_for_sessions() {
     for text in

@@ -12,10 +12,13 @@ use crate::format::native::{self, File, Foreign, SPINE};
 use crate::json::{self, Object, Record, Value};
 use crate::session::Status;
 use crate::time::{WallTime, days_from_civil, parse_date};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// A time of day this much before the last one is the next day's; less is a clock that stepped.
 const STEP_BACK_MAX_S: i64 = 6 * 3600;
+
+/// The end of the year 9999, in milliseconds since 1970: a later time is none.
+const UNIX_MS_MAX: i64 = 253_402_300_799_999;
 
 /// Whether the files are a session log: the spine's first record is an event with a time.
 pub fn is_log(files: &[File<'_>]) -> bool {
@@ -33,10 +36,20 @@ pub fn parse(files: &[File<'_>], offset_s: &dyn Fn(i64) -> i32) -> Option<Foreig
     }
     let places = native::places(files, SPINE_FILE);
     let of_path = files.iter().enumerate().map(|(at, f)| (f.path, at)).collect();
+    let mut logs: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
+    for (at, file) in files.iter().enumerate() {
+        let path = file.path;
+        let stem = path.strip_suffix("_stdout.log").or(path.strip_suffix("_stderr.log"));
+        if let Some(stem) = stem.filter(|stem| !stem.contains('/')) {
+            let nonce = stem.split('_').next().unwrap_or(stem);
+            logs.entry(nonce).or_default().entry(stem).or_insert(at);
+        }
+    }
     let mut reader = Reader {
         files,
         places: &places,
         of_path,
+        logs,
         offset_s,
         session: Foreign::default(),
         echo: Writer::default(),
@@ -45,6 +58,7 @@ pub fn parse(files: &[File<'_>], offset_s: &dyn Fn(i64) -> i32) -> Option<Foreig
         time: None,
         turn: None,
         step: None,
+        begun: false,
         day: None,
         last_s: 0,
         rounds: 0,
@@ -52,6 +66,7 @@ pub fn parse(files: &[File<'_>], offset_s: &dyn Fn(i64) -> i32) -> Option<Foreig
         calls: Vec::new(),
         asked: None,
         questions: 0,
+        unanswered: None,
     };
     reader.meta();
     let spine = reader.file(SPINE_FILE).unwrap_or_default();
@@ -70,6 +85,8 @@ struct Reader<'a> {
     files: &'a [File<'a>],
     places: &'a [Evidence],
     of_path: HashMap<&'a str, usize>,
+    /// Logs of the runtime that no event has told yet: of each nonce, their stems and a file each.
+    logs: BTreeMap<&'a str, BTreeMap<&'a str, usize>>,
     offset_s: &'a dyn Fn(i64) -> i32,
     session: Foreign,
     /// Writes again what is read: where it differs is what must be kept.
@@ -80,6 +97,8 @@ struct Reader<'a> {
     time: Option<WallTime>,
     turn: Option<u32>,
     step: Option<u32>,
+    /// The session has begun: another start is one that goes on with the log.
+    begun: bool,
     /// The date of the last time of day, in days since 1970, and that time in seconds.
     day: Option<i64>,
     last_s: i64,
@@ -92,6 +111,8 @@ struct Reader<'a> {
     /// The question that waits for its answer: id, text, time.
     asked: Option<(String, String, Option<WallTime>)>,
     questions: u64,
+    /// The event of an answer whose words are still to come.
+    unanswered: Option<usize>,
 }
 
 impl<'a> Reader<'a> {
@@ -193,8 +214,9 @@ impl<'a> Reader<'a> {
             (None, day) => day,
         };
         self.last_s = of_day_s;
-        if let Some(ms) = value.get("ts_ms").and_then(Value::as_i64) {
-            let unix_us = ms.checked_mul(1000)?;
+        let stated_ms = value.get("ts_ms").and_then(Value::as_i64);
+        if let Some(ms) = stated_ms.filter(|ms| (0..=UNIX_MS_MAX).contains(ms)) {
+            let unix_us = ms * 1000;
             return Some(WallTime { unix_us, offset_s: (self.offset_s)(unix_us) });
         }
         let local_us = self.day?.checked_mul(86_400_000)?.checked_add(of_day_ms?)? * 1000;
@@ -265,12 +287,12 @@ impl<'a> Reader<'a> {
     }
 
     fn start(&mut self, message: String) {
-        let again = self.session.events.iter().any(|e| matches!(e.body, Body::SessionStart(_)));
-        if again {
+        if self.begun {
             let text = Some(message);
             self.push(Note { native_type: "session_start".to_owned(), text });
             return;
         }
+        self.begun = true;
         self.session.started = self.time;
         let (cwd, agent_session) = (self.session.cwd.clone(), self.session.id.clone());
         self.push(SessionStart { cwd, agent_session, ..SessionStart::default() });
@@ -382,7 +404,7 @@ impl<'a> Reader<'a> {
         self.answered_in(&text);
         // Where the command's own log is there too, that is its result; this is what was told.
         let only = match &self.calls[..] {
-            [nonce] if self.logs(nonce).is_empty() => Some(nonce.clone()),
+            [nonce] if !self.logs.contains_key(nonce.as_str()) => Some(nonce.clone()),
             _ => None,
         };
         self.push(ToolResult { call_id: only, text, error: stderr, ..ToolResult::default() });
@@ -420,22 +442,21 @@ impl<'a> Reader<'a> {
         let waited = since.zip(self.time).map(|(a, b)| (b.unix_us - a.unix_us).max(0) / 1000);
         let waited_ms = waited.map(|ms| ms as u64);
         let answer = self.text_of(Some("human_response")).unwrap_or_default();
+        self.unanswered = answer.is_empty().then_some(self.session.events.len());
         self.push(Answer { q_id, answer, waited_ms });
     }
 
     /// The spine has no word of the answer; the runtime's own result has.
     fn answered_in(&mut self, output: &str) {
-        let open = self.session.events.iter_mut().rev().find_map(|e| match &mut e.body {
-            Body::Answer(answer) if answer.answer.is_empty() => Some(answer),
-            _ => None,
-        });
-        let Some(open) = open else { return };
+        let Some(at) = self.unanswered else { return };
+        let Body::Answer(open) = &mut self.session.events[at].body else { return };
         let results = json::records(output.as_bytes()).filter_map(|r| r.value.ok());
         for result in
             results.flat_map(|v| if v.as_array().is_some() { v.items().to_vec() } else { vec![v] })
         {
             if let (Some(_), Some(said)) = (result.str_at("question"), result.str_at("response")) {
                 said.clone_into(&mut open.answer);
+                self.unanswered = None;
             }
         }
     }
@@ -466,18 +487,6 @@ impl<'a> Reader<'a> {
         self.session.ended = self.time;
     }
 
-    /// Files of the runtime for a command: the one of its output, the one of its errors.
-    fn logs(&self, nonce: &str) -> Vec<(String, usize)> {
-        let stem = |path: &str| {
-            let stem = path.strip_suffix("_stdout.log").or(path.strip_suffix("_stderr.log"))?;
-            (stem.split('_').next() == Some(nonce)).then(|| stem.to_owned())
-        };
-        let mut logs: Vec<(String, usize)> =
-            self.files.iter().enumerate().filter_map(|(at, f)| Some((stem(f.path)?, at))).collect();
-        logs.sort();
-        logs
-    }
-
     fn logs_of_calls(&mut self) {
         for nonce in std::mem::take(&mut self.calls) {
             self.push_logs(&nonce);
@@ -486,8 +495,7 @@ impl<'a> Reader<'a> {
 
     /// The output of a command as its runtime kept it, whole.
     fn push_logs(&mut self, nonce: &str) {
-        let logs = self.logs(nonce);
-        for stem in logs.iter().map(|(stem, _)| stem).collect::<std::collections::BTreeSet<_>>() {
+        for (stem, at) in self.logs.remove(nonce).unwrap_or_default() {
             let text = |suffix: &str| self.text_of(Some(&format!("{stem}_{suffix}.log")));
             let error = text("stderr").filter(|text| !text.is_empty());
             let result = ToolResult {
@@ -496,26 +504,14 @@ impl<'a> Reader<'a> {
                 error,
                 ..ToolResult::default()
             };
-            if let Some((_, at)) = logs.iter().find(|(s, _)| s == stem) {
-                self.place = self.places[*at].clone();
-            }
-            self.push(result).id = Some(stem.clone());
+            self.place = self.places[at].clone();
+            self.push(result).id = Some(stem.to_owned());
         }
     }
 
     fn finish(&mut self) {
         self.step = None;
-        let told: Vec<Option<String>> = self.session.events.iter().map(|e| e.id.clone()).collect();
-        let nonces: std::collections::BTreeSet<&str> = self
-            .files
-            .iter()
-            .filter_map(|f| {
-                let stem =
-                    f.path.strip_suffix("_stdout.log").or(f.path.strip_suffix("_stderr.log"))?;
-                let known = told.iter().flatten().any(|id| id == stem);
-                (!known && !stem.contains('/')).then(|| stem.split('_').next())?
-            })
-            .collect();
+        let nonces: Vec<&str> = self.logs.keys().copied().collect();
         nonces.into_iter().for_each(|nonce| self.push_logs(nonce));
         self.open_question();
         let ended = self.session.events.iter().any(|e| matches!(e.body, Body::SessionEnd(_)));

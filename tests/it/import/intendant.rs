@@ -214,6 +214,23 @@ fn ruins_are_read() {
     }
 }
 
+/// Bytes changed at random, from a seed: what is read is written again as it was.
+#[test]
+fn noise_in_a_log_comes_back_as_noise() {
+    for name in ["documented", "early", "later"] {
+        let whole = log(name);
+        for seed in 0..150 {
+            let mut files = whole.clone();
+            for bytes in files.values_mut() {
+                super::disturb(bytes, seed);
+            }
+            if let Some(session) = intendant::parse(&borrowed(&files), &|_| -3600) {
+                assert!(export(&files, &session) == files, "{name}, seed {seed}");
+            }
+        }
+    }
+}
+
 /// The queries of the guide and of the recipes for searching logs, with their answers where these
 /// are the same for any log; `S` is the directory.
 const QUERIES: &[&str] = &[
