@@ -9,10 +9,12 @@ mod home;
 mod import;
 mod last;
 mod list;
+mod progress;
 mod run;
 mod screen;
 mod show;
 mod vt;
+mod verify;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -35,6 +37,8 @@ pub const COMMANDS: &[Section] = &[
     },
     Section { title: "Take along", commands: &[&export::COMMAND, &import::COMMAND] },
     Section { title: "Also", commands: &[&help::COMMAND, &completion::COMMAND, &vt::COMMAND] },
+    Section { title: "Keep house", commands: &[&verify::COMMAND] },
+    Section { title: "Also", commands: &[&help::COMMAND, &completion::COMMAND] },
 ];
 
 /// Runs the command that the process's arguments name.

@@ -77,6 +77,16 @@ pub fn size(bytes: u64) -> String {
     format!("{} {}", text.strip_suffix(".0").unwrap_or(&text), UNITS[unit])
 }
 
+/// `1 byte`, `16,384 bytes`: every one of them.
+pub fn bytes(bytes: u64) -> String {
+    count(bytes, "byte")
+}
+
+/// `1 session`, `812 sessions`.
+pub fn count(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", thousands(number), if number == 1 { "" } else { "s" })
+}
+
 /// `812,004`: thousands set off by commas.
 pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
@@ -162,6 +172,7 @@ mod tests {
         }
         assert_eq!(thousands(812_004), "812,004");
         assert_eq!(thousands(99), "99");
+        assert_eq!((count(1, "page"), bytes(1234)), ("1 page".into(), "1,234 bytes".into()));
     }
 
     #[test]

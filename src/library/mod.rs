@@ -10,7 +10,7 @@ use std::path::Path;
 
 use crate::error::Result;
 use crate::json;
-use crate::session::{Meta, SessionId, Status};
+use crate::session::{Ending, Meta, SessionId, Status};
 use crate::store::{Access, Entry, Exit, State, Store, StreamId};
 use crate::sys::signal::Signal;
 use crate::sys::time;
@@ -118,23 +118,33 @@ fn status_of(entry: &Entry, meta: &Meta) -> Status {
     if let (Some(imported), State::Ended(_)) = (&meta.imported, entry.state) {
         return imported.status.unwrap_or(Status::Lost);
     }
-    let end = match entry.state {
+    let exit = match entry.state {
         State::Live => return Status::Running,
-        State::Lost => return Status::Lost,
-        State::Ended(end) => end,
+        State::Ended(end) => end.exit,
+        // The recorder had noted how it ended; only the catalog does not know.
+        State::Lost => match &meta.ending {
+            Some(ending) => exit_of(ending),
+            None => return Status::Lost,
+        },
     };
     if meta.ending.as_ref().is_some_and(|ending| ending.terminal_closed) {
         return Status::Interrupted;
     }
-    match end.exit {
+    match exit {
         Exit::Code(0) => Status::Succeeded,
-        Exit::Signal(number) => {
-            let by_hand = [Signal::INT, Signal::HUP, Signal::TERM, Signal::QUIT];
-            match by_hand.contains(&Signal(i32::from(number))) {
-                true => Status::Interrupted,
-                false => Status::Failed,
-            }
-        }
+        Exit::Signal(number) if BY_HAND.contains(&Signal(i32::from(number))) => Status::Interrupted,
         _ => Status::Failed,
+    }
+}
+
+/// Signals that people end programs with.
+const BY_HAND: [Signal; 4] = [Signal::INT, Signal::HUP, Signal::TERM, Signal::QUIT];
+
+fn exit_of(ending: &Ending) -> Exit {
+    let by_hand = |name: &String| BY_HAND.iter().find(|signal| signal.name() == *name);
+    match (ending.exit_code, ending.signal.as_ref().and_then(by_hand)) {
+        (Some(code), _) => Exit::Code(code.into()),
+        (None, Some(signal)) => Exit::Signal(signal.0 as u16),
+        (None, None) => Exit::Unknown,
     }
 }

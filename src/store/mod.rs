@@ -23,12 +23,14 @@ mod house;
 mod copy;
 mod verify;
 mod backup;
+mod repair;
 
 pub use copy::{Compacted, Copied};
 pub use file::FileStorage;
 pub use house::{Freed, Progress, Usage};
 pub use layout::Exit;
 pub use reader::{Item, Reader, Why};
+pub use repair::{KEPT_MAX, Repaired, repair};
 pub use stream::{Chain, StreamId};
 pub use verify::{PROBLEMS_MAX, Problem, Report, salvage, salvage_from};
 pub use writer::{Append, EndReport, Health, QUEUE_LEN_MAX, RETRY_US, Writer};
@@ -599,18 +601,24 @@ fn machine_hash() -> u64 {
 fn create(path: &Path) -> Result<FileStorage> {
     let cannot = |e: io::Error| Error::io(format!("cannot create {}", path.display()), &e);
     let new = FileStorage::create_beside(path).map_err(cannot)?;
-    let mut id = [0; 16];
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| since.as_micros() as i64);
-    let random = crate::sys::process::random(&mut id);
-    let laid_out = random.and_then(|()| catalog::format(&new, id, now, machine_hash()));
+    let laid_out =
+        new_identity().and_then(|(id, now_us)| catalog::format(&new, id, now_us, machine_hash()));
     if let Err(e) = laid_out {
         let _ = fs::remove_file(new.path());
         return Err(cannot(e));
     }
     new.link_as(path).map_err(cannot)?;
     FileStorage::open(path, true).map_err(cannot)
+}
+
+/// A random id for a new store, and the time, microseconds since 1970.
+fn new_identity() -> io::Result<([u8; 16], i64)> {
+    let mut id = [0; 16];
+    crate::sys::process::random(&mut id)?;
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_micros() as i64);
+    Ok((id, now))
 }
 
 /// Refuses a store that others could have written or can read.

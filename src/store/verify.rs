@@ -342,44 +342,61 @@ fn salvage_all(
     for salt in told.keys() {
         found.entry(*salt).or_default();
     }
-    let mut sessions: Vec<(u64, Found)> = found.into_iter().collect();
-    sessions.sort_by_key(|(salt, _)| told.get(salt).map_or(i64::MAX, |t| t.0.start_us));
-    for (salt, session) in sessions {
-        let entry = told.get(&salt);
-        if entry.is_some_and(|(_, raw)| raw.deleted) {
+    let mut sessions: Vec<(u64, Option<Identity>, Found)> = found
+        .into_iter()
+        .map(|(salt, session)| (salt, identity_of(s, salt, &session, told.get(&salt)), session))
+        .collect();
+    sessions.sort_by_key(|(salt, named, _)| named.map_or((0, *salt), |it| (it.start_us, *salt)));
+    for (salt, named, session) in sessions {
+        let entry = told.get(&salt).map(|(_, raw)| *raw);
+        if entry.is_some_and(|raw| raw.deleted) {
             continue;
         }
-        sum.add(salvage_one(damaged, target, salt, session, entry, known)?);
+        let identity = named.unwrap_or_else(|| nameless(salt));
+        if known.contains(&identity.id) {
+            sum.known += 1;
+            continue;
+        }
+        let raw = entry.unwrap_or_default();
+        let is_named = named.is_some();
+        sum.add(salvage_one(damaged, target, &identity, is_named, session, raw)?);
     }
     target.sync()?;
     Ok(sum)
 }
 
-fn salvage_one(
-    damaged: &Arc<dyn Storage>,
-    target: &dyn Storage,
+/// Who a session is: from the catalog, else from its notes.
+fn identity_of(
+    s: &dyn Storage,
     salt: u64,
-    mut session: Found,
+    session: &Found,
     entry: Option<&(Identity, catalog::RawEntry)>,
-    known: &HashSet<[u8; 16]>,
-) -> io::Result<Copied> {
+) -> Option<Identity> {
     let heads = session.chains.values().flatten().filter(|header| header.seq == 0);
     let in_notes = || {
         heads
             .filter(|header| header.chain.kind == Kind::Notes)
-            .find_map(|header| identity_in_notes(&**damaged, header.page, salt))
+            .find_map(|header| identity_in_notes(s, header.page, salt))
     };
-    let nameless = || {
-        let mut id = [0; 16];
-        id[8..].copy_from_slice(&salt.to_le_bytes());
-        Identity { id, ..super::blank_identity() }
-    };
-    let named = entry.map(|(identity, _)| *identity).or_else(in_notes);
-    let identity = named.unwrap_or_else(nameless);
-    if known.contains(&identity.id) {
-        return Ok(Copied { known: 1, ..Copied::default() });
-    }
-    let mut copy = Copy::begin(target, &identity)?;
+    entry.map(|(identity, _)| *identity).or_else(in_notes)
+}
+
+/// A session of whom nobody tells more than its pages do.
+fn nameless(salt: u64) -> Identity {
+    let mut id = [0; 16];
+    id[8..].copy_from_slice(&salt.to_le_bytes());
+    Identity { id, ..super::blank_identity() }
+}
+
+fn salvage_one(
+    damaged: &Arc<dyn Storage>,
+    target: &dyn Storage,
+    identity: &Identity,
+    is_named: bool,
+    mut session: Found,
+    raw: catalog::RawEntry,
+) -> io::Result<Copied> {
+    let mut copy = Copy::begin(target, identity)?;
     for (kind, chain) in [(Kind::Notes, Chain::Notes), (Kind::Tape, Chain::Tape)] {
         // An attempt that a kill has cut short may have left a chain beside the real one.
         let longest = session
@@ -394,11 +411,10 @@ fn salvage_one(
         pages.dedup_by_key(|header| header.seq);
         copy.chain(chain, &mut Reader::over(Arc::clone(damaged), Hop::over(id, pages), chain))?;
     }
-    if named.is_none() && copy.copied.bytes == 0 {
+    if !is_named && copy.copied.bytes == 0 {
         // A session that a kill cut short before it said anything.
         return Ok(Copied::default());
     }
-    let raw = entry.map(|(_, raw)| *raw).unwrap_or_default();
     copy.end(raw.status, raw.tape_pruned)
 }
 

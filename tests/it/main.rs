@@ -3,6 +3,7 @@
 mod chroot;
 mod cli;
 mod completion;
+mod house;
 mod install;
 mod man;
 mod plain;
