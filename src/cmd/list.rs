@@ -1,12 +1,13 @@
 //! `il list`: the sessions, newest first.
 
+use super::filter::{Filtered, Flags, Typed};
 use super::{home, print, screen};
-use crate::cli::{Command, Flag, Global, Hint, Operands};
-use crate::error::Result;
+use crate::cli::{Command, Flag, Global, Operands};
+use crate::error::{Error, Result};
 use crate::format::line;
 use crate::json::write_object;
 use crate::library::{Library, Session};
-use crate::session::Status;
+use crate::session::Filter;
 use crate::sys::time;
 use crate::time::duration;
 
@@ -33,29 +34,25 @@ pub(crate) const COMMAND: Command<Args> = Command {
         )
         .short('l'),
         Flag::switch("all", "List all sessions", |args: &mut Args| args.all = true),
-        Flag::value("status", "STATUS", "Only sessions that stand so", |args: &mut Args, value| {
-            let status = value.to_str().and_then(Status::from_name);
-            args.status =
-                Some(status.ok_or_else(|| format!("not one of {}", STATUSES.join(", ")))?);
-            Ok(())
-        })
-        .hint(Hint::Choice(STATUSES)),
         Flag::switch("json", "Print one JSON object a line", |args: &mut Args| args.json = true),
     ],
-    shared: &[],
+    shared: Flags::<Args>::ALL,
     operands: Operands::Refuse,
     run,
 };
-
-const STATUSES: &[&str] =
-    &["succeeded", "failed", "interrupted", "running", "lost", "max_iterations_reached"];
 
 #[derive(Debug, Default)]
 pub(crate) struct Args {
     limit: Option<usize>,
     all: bool,
-    status: Option<Status>,
     json: bool,
+    filter: Typed,
+}
+
+impl Filtered for Args {
+    fn typed(&mut self) -> &mut Typed {
+        &mut self.filter
+    }
 }
 
 const HEADINGS: [&str; 9] =
@@ -65,8 +62,12 @@ fn run(args: Args, global: &Global) -> Result<u8> {
     let library = Library::open(&home::dir(global)?)?;
     let limit = if args.all { usize::MAX } else { args.limit.unwrap_or(LIMIT_DEFAULT) };
     let now_us = time::wall().unix_us;
-    let wanted = |session: &Session| args.status.is_none_or(|status| session.status == status);
-    let sessions = library.sessions()?.filter(wanted).take(limit);
+    let filter = args.filter.meant()?;
+    let mut sessions = library.sessions()?.filter(|s| s.matches(&filter)).take(limit).peekable();
+    if sessions.peek().is_none() && filter != Filter::default() {
+        return Err(Error::nothing_found("no session is like that")
+            .with_hint("'il list --all' shows the sessions there are"));
+    }
     if args.json {
         let mut out = String::new();
         for session in sessions {
@@ -103,16 +104,12 @@ fn row(session: &Session, now_us: i64) -> Vec<String> {
         session.status.name().to_owned(),
         session.meta.started.local(),
         session.duration_us(now_us).map_or_else(unknown, duration),
-        agent(session).map_or_else(unknown, line::clean),
+        session.agent().map_or_else(unknown, line::clean),
         unknown(),
         unknown(),
         session.project().map_or_else(unknown, |project| line::clean(&project)),
         prompt(session).map_or_else(|| line::words(&session.meta.argv), line::clean),
     ]
-}
-
-fn agent(session: &Session) -> Option<&str> {
-    session.meta.imported.as_ref()?.agent.as_deref()
 }
 
 fn prompt(session: &Session) -> Option<&str> {
@@ -130,7 +127,7 @@ fn write_json(session: &Session, now_us: i64, out: &mut String) {
         o.string_opt("project", session.project().as_deref());
         o.string_opt("parent", session.meta.parent.as_deref());
         o.string("command", &line::words(&session.meta.argv));
-        o.string_opt("agent", agent(session));
+        o.string_opt("agent", session.agent());
         o.string_opt("prompt", prompt(session));
         if let Some(ending) = &session.meta.ending {
             o.int_opt("exit_code", ending.exit_code);

@@ -4,6 +4,7 @@ mod attach;
 mod completion;
 mod dump;
 mod export;
+mod filter;
 mod help;
 mod home;
 mod import;

@@ -100,14 +100,14 @@ fn as_text(library: &Library, session: &Session) -> Result<String> {
     match &meta.imported {
         Some(imported) => {
             say("Imported from", &format!("{} ({})", imported.format, imported.from));
-            if let Some(agent) = &imported.agent {
-                say("Agent", agent);
-            }
             if let Some(prompt) = &imported.prompt {
                 say("Prompt", &line::cut(&line::clean(prompt), PROMPT_COLUMNS));
             }
         }
         None => say("Command", &line::words(&meta.argv)),
+    }
+    if let Some(agent) = session.agent() {
+        say("Agent", agent);
     }
     if let Some(cwd) = &meta.cwd {
         let branch = meta.repository.as_ref().and_then(|r| r.branch.as_deref());
@@ -180,6 +180,7 @@ fn as_json(library: &Library, session: &Session) -> String {
         o.string("status", session.status.name());
         let now_us = time::wall().unix_us;
         o.int_opt("duration_ms", session.duration_us(now_us).map(|us| us / 1000));
+        o.string_opt("agent", session.agent());
         o.string_opt("project", session.project().as_deref());
         o.string("command", &line::words(&session.meta.argv));
         o.int("thought_events", 0);

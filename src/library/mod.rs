@@ -2,6 +2,7 @@
 //! the names of their streams.
 
 mod events;
+mod facts;
 mod find;
 mod import;
 mod stream;
@@ -17,6 +18,7 @@ use crate::sys::time;
 use crate::term::Size;
 use crate::time::WallTime;
 
+pub use facts::absolute;
 pub use import::{Taken, import};
 pub use stream::{Content, RING_LEN, STREAMS};
 
@@ -97,9 +99,7 @@ impl Session {
     /// The last component of the repository's root; of an imported session, that of the directory
     /// it worked in.
     pub fn project(&self) -> Option<String> {
-        let imported = || self.meta.imported.as_ref().and(self.meta.cwd.as_ref());
-        let root = self.meta.repository.as_ref().map(|r| &r.root).or_else(imported)?;
-        Some(Path::new(root).file_name()?.to_string_lossy().into_owned())
+        self.meta.project()
     }
 
     /// The size its terminal began with.

@@ -6,6 +6,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 
 use super::{SessionId, Status};
 use crate::json::{ObjectWriter, Value, write_object};
@@ -139,6 +140,20 @@ pub struct Meta {
 }
 
 impl Meta {
+    /// The last component of the repository's root; of an imported session, that of the directory
+    /// it worked in.
+    pub fn project(&self) -> Option<String> {
+        let imported = || self.imported.as_ref().and(self.cwd.as_ref());
+        let root = self.repository.as_ref().map(|r| &r.root).or_else(imported)?;
+        Some(Path::new(root).file_name()?.to_string_lossy().into_owned())
+    }
+
+    /// Where it began: the root of the repository, or the directory if that is in none.
+    pub fn place(&self) -> Option<&OsStr> {
+        let root = self.repository.as_ref().map(|repository| repository.root.as_os_str());
+        root.or(self.cwd.as_deref())
+    }
+
     /// As the JSON object that is kept in the `meta` stream.
     pub fn to_json(&self) -> String {
         let mut out = String::new();

@@ -66,6 +66,24 @@ pub fn from_local_civil(
     seconds.saturating_mul(1_000_000)
 }
 
+/// The first moment of a local day (days since 1970-01-01), in microseconds since 1970. Searched
+/// for by date alone: where clocks change at midnight, no clock ever shows 00:00 of some days, and
+/// shows it twice on others.
+pub fn day_start_us(day: i64) -> i64 {
+    const DAY_S: i64 = 86_400;
+    // No zone is a day and two hours away from UTC.
+    let (mut before, mut within) = (day * DAY_S - 26 * 3600, day * DAY_S + 26 * 3600);
+    while within - before > 1 {
+        let middle = before + (within - before) / 2;
+        let local = middle + i64::from(local_offset_s(middle * 1_000_000));
+        match local.div_euclid(DAY_S) >= day {
+            true => within = middle,
+            false => before = middle,
+        }
+    }
+    within * 1_000_000
+}
+
 fn clock_ns(clock: libc::clockid_t) -> u64 {
     let mut now = timespec_zero();
     // SAFETY: now is a valid timespec for the call; the clock is one the kernel always has.

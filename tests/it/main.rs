@@ -3,6 +3,7 @@
 mod chroot;
 mod cli;
 mod completion;
+mod filters;
 mod house;
 mod install;
 mod man;

@@ -1,0 +1,114 @@
+//! What filters look at, read from a session.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+use super::Session;
+use crate::agent::{self, Invocation};
+use crate::format::line;
+use crate::session::{Facts, Filter};
+
+/// Options by which agents are told a model.
+const MODEL_OPTIONS: [&str; 2] = ["--model", "-m"];
+
+impl Session {
+    /// The name of the agent that its command starts, or that its own log names.
+    pub fn agent(&self) -> Option<&str> {
+        match &self.meta.imported {
+            Some(imported) => imported.agent.as_deref(),
+            None => Some(self.invocation()?.agent.name),
+        }
+    }
+
+    /// Whether the session is one of those that `filter` means.
+    pub fn matches(&self, filter: &Filter) -> bool {
+        filter.matches(&self.facts())
+    }
+
+    /// What is known of it, from its command line as far as nothing better is.
+    pub fn facts(&self) -> Facts<'_> {
+        let invocation = self.invocation();
+        let words = self.words();
+        let mut prompts = vec![line::words(&self.meta.argv)];
+        prompts.extend(invocation.as_ref().and_then(|found| found.prompt.clone()));
+        prompts.extend(self.meta.imported.as_ref().and_then(|imported| imported.prompt.clone()));
+        prompts.extend(self.meta.name.clone());
+        Facts {
+            meta: &self.meta,
+            status: self.status,
+            agent: self.agent(),
+            models: invocation.map_or(Vec::new(), |found| models(&words[found.skipped..])),
+            files: self.files(),
+            prompts,
+        }
+    }
+
+    fn words(&self) -> Vec<String> {
+        self.meta.argv.iter().map(|word| word.to_string_lossy().into_owned()).collect()
+    }
+
+    fn invocation(&self) -> Option<Invocation> {
+        agent::detect(&self.words())
+    }
+
+    /// The files that the command line seems to name: its words that look like paths.
+    fn files(&self) -> Vec<PathBuf> {
+        let Some(cwd) = self.meta.cwd.as_deref().map(Path::new) else { return Vec::new() };
+        let words = self.meta.argv.iter().skip(1).filter(|word| {
+            let bytes = word.as_bytes();
+            !bytes.starts_with(b"-") && bytes.iter().any(|b| matches!(b, b'/' | b'.'))
+        });
+        words.map(|word| absolute(cwd, Path::new(word))).collect()
+    }
+}
+
+/// The models that an agent's arguments ask for.
+fn models(args: &[String]) -> Vec<String> {
+    let mut models = Vec::new();
+    for (at, arg) in args.iter().enumerate() {
+        if MODEL_OPTIONS.contains(&arg.as_str()) {
+            models.extend(args.get(at + 1).cloned());
+        }
+        models.extend(arg.strip_prefix("--model=").map(str::to_owned));
+    }
+    models
+}
+
+/// `path` as seen from `dir`, without `.` and `..`, and without a look at the disk.
+pub fn absolute(dir: &Path, path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in dir.join(path).components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                out.pop();
+            }
+            part => out.push(part),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_made_absolute_by_their_words() {
+        for (dir, path, want) in [
+            ("/a/b", "c", "/a/b/c"),
+            ("/a/b", "../c/./d", "/a/c/d"),
+            ("/a", "/x//y/", "/x/y"),
+            ("/a", "../../..", "/"),
+            ("/a", "", "/a"),
+        ] {
+            assert_eq!(absolute(Path::new(dir), Path::new(path)), Path::new(want), "{dir} {path}");
+        }
+    }
+
+    #[test]
+    fn models_are_what_the_options_say() {
+        let args = ["-p", "x", "--model", "opus", "--model=haiku", "-m"].map(str::to_owned);
+        assert_eq!(models(&args), ["opus", "haiku"]);
+    }
+}

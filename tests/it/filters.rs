@@ -1,0 +1,230 @@
+//! The flags that say which sessions are meant, with the real program on sessions made for it.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use intentloop::session::{Ending, Intent, Meta, Repository, SessionId};
+use intentloop::store::{Access, NewSession, Store};
+use intentloop::time::WallTime;
+
+use crate::house::House;
+use crate::plain::{program, run, stdout};
+use crate::store::TempDir;
+
+/// Adds a session that begins at this time and ends with this code; its id.
+fn add(house: &House, unix_us: i64, code: u8, change: impl FnOnce(&mut Meta)) -> String {
+    let count = fs::metadata(house.file()).map_or(0, |meta| meta.len());
+    let mut random = [0; 10];
+    random[2..].copy_from_slice(&count.to_be_bytes());
+    let id = SessionId::new((unix_us / 1000) as u64, random);
+    let started = WallTime { unix_us, offset_s: 0 };
+    let ended = started.plus_us(1_000_000);
+    let ending = Ending { ended, exit_code: Some(code), ..Ending::default() };
+    let mut meta = Meta {
+        id: Some(id),
+        started,
+        argv: vec!["true".into()],
+        ending: Some(ending),
+        ..Meta::default()
+    };
+    change(&mut meta);
+    let store = Store::open(&house.dir(), Access::Write).expect("a store");
+    let json = meta.to_json();
+    let new = NewSession { id: id.0, start_us: unix_us, label: [0; 16], meta: json.as_bytes() };
+    // Without an end nothing waits for the disk; the notes tell how it ended.
+    drop(store.begin(&new).expect("a session"));
+    id.to_string()
+}
+
+fn words(line: &str) -> Vec<OsString> {
+    line.split(' ').map(OsString::from).collect()
+}
+
+/// The ids that `il list --all` prints with these flags, oldest first.
+fn listed(command: &mut Command) -> Vec<String> {
+    let output = run(command);
+    match output.status.code() {
+        Some(0) => {
+            let text = String::from_utf8(output.stdout).expect("UTF-8");
+            let id = |line: &str| line.split('"').nth(3).expect("an id").to_owned();
+            let mut ids: Vec<String> = text.lines().map(id).collect();
+            ids.reverse();
+            ids
+        }
+        Some(1) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(said.starts_with("il list: no session is like that\nhint: "), "{said}");
+            Vec::new()
+        }
+        _ => panic!("{output:?}"),
+    }
+}
+
+#[test]
+fn each_filter_lists_the_sessions_it_means() {
+    let house = House::new();
+    let repository = |root: &str| Some(Repository { root: root.into(), ..Repository::default() });
+    let ids = [
+        add(&house, 1, 0, |m| {
+            m.argv = words("claude -p hello --model opus-4");
+            m.repository = repository("/r/shop");
+            m.cwd = Some("/r/shop/src".into());
+        }),
+        add(&house, 2, 3, |m| {
+            m.argv = words("npx @openai/codex src/lib.rs ./a/../README.md");
+            m.tags = vec!["x".into(), "y".into()];
+            m.cwd = Some("/r/shop".into());
+        }),
+        add(&house, 3, 0, |m| {
+            m.argv = words("sh -c Hello");
+            m.intent = Some(Intent { id: "auth-1".into(), title: None });
+            m.tags = vec!["y".into()];
+            m.repository = repository("/elsewhere/shop");
+        }),
+    ];
+    let check = |flags: &str, expected: &[usize]| {
+        let mut command = house.il(&["list", "--all", "--json"]);
+        command.args(flags.split(' ').filter(|f| !f.is_empty()));
+        let expected: Vec<&String> = expected.iter().map(|n| &ids[*n]).collect();
+        assert_eq!(listed(&mut command).iter().collect::<Vec<_>>(), expected, "il list {flags}");
+    };
+    check("", &[0, 1, 2]);
+    check("--status succeeded", &[0, 2]);
+    check("--status success", &[0, 2]);
+    check("--outcome failed", &[1]);
+    check("--outcome success --status failed", &[0, 1, 2]);
+    check("--status lost", &[]);
+    check("--agent claude", &[0]);
+    check("--agent codex", &[1]);
+    check("--agent gemini", &[]);
+    check("--model opus", &[0]);
+    check("--project shop", &[0, 2]);
+    check("--project sho", &[]);
+    check("--tag y", &[1, 2]);
+    check("--tag y --tag x", &[1]);
+    check("--intent auth-1", &[2]);
+    check("--search hello", &[0, 2]);
+    check("--search Hello", &[2]);
+    check("--file /r/shop/src/lib.rs", &[1]);
+    check("--file /r/shop/README.md", &[1]);
+    check("--file /r/shop/src", &[1]);
+    check("--file /r/shop/missing", &[]);
+    check("--tag y --project shop", &[2]);
+    assert_eq!(house.column(&["list", "--all"], "AGENT"), ["-", "codex", "claude"]);
+}
+
+#[test]
+fn here_is_the_repository_or_else_the_directory() {
+    let house = House::new();
+    // The tests' own scratch directories are in a repository.
+    let elsewhere = TempDir::new("here");
+    fs::create_dir_all(elsewhere.path()).expect("a directory");
+    let work = elsewhere.path().canonicalize().expect("its path");
+    let (inside, outside) = (work.join("repo/src/deep"), work.join("plain"));
+    for dir in [&inside, &outside, &work.join("repo/.git")] {
+        fs::create_dir_all(dir).expect("a directory");
+    }
+    fs::write(work.join("repo/.git/HEAD"), "ref: refs/heads/main\n").expect("HEAD");
+    let at = |dir: &Path, words: &[&str]| {
+        let mut command = house.il(words);
+        command.current_dir(dir);
+        command
+    };
+    for dir in [&inside, &work.join("repo"), &outside] {
+        run(&mut at(dir, &["run", "true"]));
+    }
+    let ids = house.ids();
+    let list =
+        |dir: &Path, flags: &[&str]| listed(&mut at(dir, &[&["list", "--json"], flags].concat()));
+    assert_eq!(list(&work.join("repo/src"), &["--here"]), [ids[2].clone(), ids[1].clone()]);
+    assert_eq!(list(&outside, &["--here"]), [ids[0].clone()]);
+    assert_eq!(list(&work, &["--here"]), [""; 0]);
+    // A path is one of this directory's.
+    run(&mut at(&inside, &["run", "echo", "../x.rs"]));
+    assert_eq!(list(&work.join("repo"), &["--file", "src/x.rs"]), [house.newest()]);
+    assert_eq!(list(&work, &["--file", "src/x.rs"]), [""; 0]);
+}
+
+/// Moments around the ends of days on which clocks change, at midnight and elsewhere.
+const ZONES: [(&str, i64); 5] = [
+    ("Europe/Berlin", 1_774_738_800),
+    ("Europe/Berlin", 1_792_879_200),
+    ("America/Sao_Paulo", 1_541_300_400),
+    ("America/Havana", 1_541_307_600),
+    ("XXX3YYY2,M11.1.0/0,M2.3.0/0", 1_793_502_000),
+];
+
+/// What day a moment belongs to in a zone, date(1) knows.
+#[test]
+fn days_are_local_days_also_when_clocks_change() {
+    for (zone, around_s) in ZONES {
+        let house = House::new();
+        let moments_us: Vec<i64> = (-26..=26)
+            .map(|hour| (around_s + hour * 3600) * 1_000_000)
+            .flat_map(|us| [us - 1, us])
+            .collect();
+        let at: String =
+            moments_us.iter().map(|us| format!("@{}\n", us.div_euclid(1_000_000))).collect();
+        let path = house.dir().with_extension("moments");
+        fs::write(&path, at).expect("the moments");
+        let said = stdout(program("date").env("TZ", zone).arg("+%F").arg("-f").arg(&path));
+        let ids = moments_us.iter().map(|us| add(&house, *us, 0, |_| {}));
+        let sessions: Vec<(String, String)> = said.lines().map(str::to_owned).zip(ids).collect();
+        assert_eq!(sessions.len(), moments_us.len());
+        let mut days: Vec<&String> = sessions.iter().map(|(day, _)| day).collect();
+        days.dedup();
+        assert!(days.len() >= 3, "{zone}: {days:?}");
+        for day in days {
+            for (flag, fits) in [
+                ("--after", (|other, day| other >= day) as fn(&String, &String) -> bool),
+                ("--before", |other, day| other <= day),
+            ] {
+                let expected: Vec<&String> =
+                    sessions.iter().filter(|(d, _)| fits(d, day)).map(|(_, id)| id).collect();
+                let mut command = house.il(&["list", "--all", "--json", flag, day]);
+                let found = listed(command.env("TZ", zone));
+                assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{zone} {flag} {day}");
+            }
+        }
+    }
+}
+
+#[test]
+fn times_include_both_ends_to_the_unit_they_are_given_in() {
+    let house = House::new();
+    let second = 1_780_000_000_000_000;
+    let ids: Vec<String> =
+        [-1, 0, 123_456, 999_999, 1_000_000].map(|us| add(&house, second + us, 0, |_| {})).into();
+    let check = |flags: &[&str], expected: &[String]| {
+        let mut command = house.il(&[&["list", "--all", "--json"], flags].concat());
+        assert_eq!(listed(&mut command), expected, "{flags:?}");
+    };
+    // 2026-05-28T20:26:40Z, says date(1).
+    let at = stdout(program("date").args(["-u", "-d", "@1780000000", "+%FT%T"]));
+    let at = at.trim_end();
+    let utc = format!("{at}Z");
+    check(&["--after", &utc], &ids[1..]);
+    check(&["--before", &utc], &ids[..4]);
+    check(&["--after", &utc, "--before", &utc], &ids[1..4]);
+    check(&["--before", &format!("{at}.123Z")], &ids[..3]);
+    check(&["--after", &format!("{at}.123456Z")], &ids[2..]);
+    check(&["--before", &format!("{at}.123455Z")], &ids[..2]);
+    check(&["--after", &format!("{at}+00:01"), "--before", &utc], &ids[..4]);
+}
+
+#[test]
+fn words_that_are_no_filter_are_usage_errors() {
+    let house = House::new();
+    for (flag, value, why) in [
+        ("--status", "done", "not one of succeeded, failed, "),
+        ("--after", "2026-02-30", "not a day (2026-05-30) or a time ("),
+        ("--before", "yesterday", "not a day (2026-05-30) or a time ("),
+    ] {
+        let output = run(&mut house.il(&["list", flag, value]));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(said.starts_with(&format!("il list: {flag} '{value}': {why}")), "{said}");
+    }
+}
