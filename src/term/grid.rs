@@ -1,6 +1,9 @@
 //! Cells, rows, and the grid that holds a screenful of them.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasherDefault;
+
+use super::style::PenHasher;
 
 /// Code points from here on are numbers of clusters.
 pub(super) const CLUSTER_BASE: u32 = 0x11_0000;
@@ -64,6 +67,10 @@ pub(super) struct Row {
     pub wrap: bool,
     /// A wide character or a cluster may be in it. False is a promise, true is not.
     pub special: bool,
+    /// Something above ASCII may be in it; as `special`.
+    pub rich: bool,
+    /// Another style than the default may be in it; as `special`.
+    pub styled: bool,
     /// When its first cell was used.
     pub born: Stamp,
 }
@@ -74,6 +81,8 @@ impl Row {
         self.cells.clear();
         self.wrap = false;
         self.special = false;
+        self.rich = false;
+        self.styled = false;
     }
 
     pub(super) fn cell(&self, x: usize) -> Cell {
@@ -98,7 +107,11 @@ impl Row {
     /// Writes printable ASCII from column `x` on. The caller has seen to it that it fits.
     #[inline]
     pub(super) fn put_ascii(&mut self, x: usize, bytes: &[u8], style: u16) {
+        if let [b] = bytes {
+            return self.put_narrow(x, u32::from(*b), style);
+        }
         let end = x + bytes.len();
+        self.styled |= style != 0;
         if self.special {
             self.split_wide(x, style);
             self.split_wide(end, style);
@@ -115,9 +128,52 @@ impl Row {
         }));
     }
 
+    /// Makes room for `len` cells from `x` on: what is there is cut, and the row padded up to it.
+    /// Returns whether the cells are to be appended.
+    #[inline]
+    fn open_run(&mut self, x: usize, len: usize, style: u16) -> bool {
+        self.rich = true;
+        self.styled |= style != 0;
+        if self.special {
+            self.split_wide(x, style);
+            self.split_wide(x + len, style);
+        }
+        self.pad_to(x);
+        if self.cells.len() == x {
+            return true;
+        }
+        self.pad_to(x + len);
+        false
+    }
+
+    /// Writes narrow characters from `x` on.
+    pub(super) fn put_narrow_run(&mut self, x: usize, chars: &[u32], style: u16) {
+        if self.open_run(x, chars.len(), style) {
+            return self.cells.extend(chars.iter().map(|ch| Cell::new(*ch, style)));
+        }
+        for (cell, ch) in self.cells[x..].iter_mut().zip(chars) {
+            *cell = Cell::new(*ch, style);
+        }
+    }
+
+    /// Writes wide characters from `x` on.
+    pub(super) fn put_wide_run(&mut self, x: usize, chars: &[u32], style: u16) {
+        let tail = Cell { ch: 0x20, style, flags: Cell::TAIL };
+        if self.open_run(x, 2 * chars.len(), style) {
+            self.cells.resize(x + 2 * chars.len(), tail);
+        }
+        self.special = true;
+        for (pair, ch) in self.cells[x..].chunks_exact_mut(2).zip(chars) {
+            pair[0] = Cell { ch: *ch, style, flags: Cell::WIDE };
+            pair[1] = tail;
+        }
+    }
+
     /// Writes one narrow character at `x`.
     #[inline]
     pub(super) fn put_narrow(&mut self, x: usize, ch: u32, style: u16) {
+        self.rich |= ch >= 0x80;
+        self.styled |= style != 0;
         if self.special {
             self.split_wide(x, style);
             self.split_wide(x + 1, style);
@@ -141,6 +197,8 @@ impl Row {
             self.split_wide(x + 2, style);
         }
         self.special = true;
+        self.rich = true;
+        self.styled |= style != 0;
         self.pad_to(x);
         if self.cells.len() == x {
             self.cells.extend([head, tail]);
@@ -156,6 +214,7 @@ impl Row {
         if from >= to {
             return;
         }
+        self.styled |= style != 0;
         self.split_wide(from, style);
         self.split_wide(to, style);
         if to >= cols {
@@ -178,6 +237,7 @@ impl Row {
     /// Shifts the cells from `x` on right by `n`; what leaves the row is lost.
     pub(super) fn insert(&mut self, x: usize, n: usize, cols: usize, style: u16) {
         let n = n.min(cols - x);
+        self.styled |= style != 0;
         self.split_wide(x, style);
         if style != 0 {
             self.pad_to(x);
@@ -199,6 +259,7 @@ impl Row {
     /// Removes `n` cells at `x`; the rest moves left, blanks follow.
     pub(super) fn delete(&mut self, x: usize, n: usize, cols: usize, style: u16) {
         let n = n.min(cols - x);
+        self.styled |= style != 0;
         self.split_wide(x, style);
         self.split_wide(x + n, style);
         if style != 0 {
@@ -248,6 +309,7 @@ impl Grid {
         .unwrap_or_default();
         row.clear();
         if style != 0 {
+            row.styled = true;
             row.cells.resize(self.cols, Cell::blank(style));
         }
         if bottom == self.rows.len() {
@@ -262,6 +324,7 @@ impl Grid {
         let mut row = self.rows.remove(bottom).unwrap_or_default();
         row.clear();
         if style != 0 {
+            row.styled = true;
             row.cells.resize(self.cols, Cell::blank(style));
         }
         self.rows.insert(top, row);
@@ -273,6 +336,7 @@ impl Grid {
         let row = &mut self.rows[y];
         row.clear();
         if style != 0 {
+            row.styled = true;
             row.cells.resize(cols, Cell::blank(style));
         }
     }
@@ -294,6 +358,8 @@ impl Grid {
 pub(super) struct ClusterTable {
     clusters: Vec<Box<str>>,
     map: HashMap<Box<str>, u32>,
+    /// What cells with a mark added came to be; found without looking at the text.
+    extended: HashMap<(u32, u32), Option<u32>, BuildHasherDefault<PenHasher>>,
 }
 
 impl ClusterTable {
@@ -315,6 +381,17 @@ impl ClusterTable {
 
     /// What stands for `ch` with `mark` added, or None when the cell or the table is full.
     pub(super) fn extend(&mut self, ch: u32, mark: u32) -> Option<u32> {
+        if let Some(known) = self.extended.get(&(ch, mark)) {
+            return *known;
+        }
+        let extended = self.extend_text(ch, mark);
+        if self.extended.len() < CLUSTERS_MAX {
+            self.extended.insert((ch, mark), extended);
+        }
+        extended
+    }
+
+    fn extend_text(&mut self, ch: u32, mark: u32) -> Option<u32> {
         if self.chars(ch).count() >= CLUSTER_CHARS_MAX {
             return None;
         }
@@ -343,7 +420,7 @@ impl ClusterTable {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.clusters.iter().map(|c| 2 * c.len() + 64).sum()
+        self.clusters.iter().map(|c| 2 * c.len() + 64).sum::<usize>() + self.extended.len() * 32
     }
 
     pub(super) fn is_full(&self) -> bool {

@@ -241,19 +241,17 @@ pub(super) fn encode(
     mut number: impl FnMut(u16) -> u16,
 ) {
     let cells = if row.wrap { &row.cells[..] } else { &row.cells[..row.used_len()] };
-    let folded = cells
-        .iter()
-        .fold((0, 0, 0), |(ch, style, flags), c| (ch | c.ch, style | c.style, flags | c.flags));
-    if folded.0 < 0x80 && folded.2 == 0 {
+    if !row.rich {
         text.extend(cells.iter().map(|c| c.ch as u8));
-        if folded.1 == 0 {
-            return;
-        }
-        let mut rest = cells;
+        let mut rest = if row.styled { cells } else { &[] };
+        let first_run = runs.len();
         while let Some(first) = rest.first() {
             let len = rest.iter().position(|c| c.style != first.style).unwrap_or(rest.len());
             runs.push(Run { len: len as u32, style: number(first.style), lay: Lay::Narrow });
             rest = &rest[len..];
+        }
+        if let [Run { style: 0, .. }] = runs[first_run..] {
+            runs.truncate(first_run);
         }
         return;
     }
@@ -268,48 +266,68 @@ fn encode_mixed(
     mut number: impl FnMut(u16) -> u16,
 ) {
     let first_run = runs.len();
-    let mut open: Option<(u16, Lay, usize)> = None;
-    let mut scratch = String::new();
-    for cell in cells {
-        if cell.flags & Cell::TAIL != 0 {
-            continue;
-        }
-        let wide = cell.flags & Cell::WIDE != 0;
-        let lay = match (cell.ch >= CLUSTER_BASE, wide) {
-            _ if cell.flags & Cell::SPACER != 0 => Lay::Spacer,
-            (false, false) => Lay::Narrow,
-            (false, true) => Lay::Wide,
-            (true, false) => Lay::NarrowCluster,
-            (true, true) => Lay::WideCluster,
+    text.reserve(4 * cells.len());
+    let mut rest = cells;
+    while let Some(first) = rest.first() {
+        let at = text.len();
+        let style = first.style;
+        let (lay, used) = match (first.ch >= CLUSTER_BASE, first.flags) {
+            (false, 0) => (Lay::Narrow, push_narrow(rest, text)),
+            (false, Cell::WIDE) => (Lay::Wide, push_wide(rest, text)),
+            (_, flags) => {
+                let mut cluster = String::new();
+                clusters.push_text(first.ch, &mut cluster);
+                text.extend_from_slice(cluster.as_bytes());
+                match flags {
+                    Cell::WIDE => (Lay::WideCluster, 2),
+                    Cell::SPACER => (Lay::Spacer, 1),
+                    _ => (Lay::NarrowCluster, 1),
+                }
+            }
         };
-        let goes_on = open.is_some_and(|(style, l, _)| {
-            style == cell.style && l == lay && matches!(lay, Lay::Narrow | Lay::Wide)
-        });
-        if !goes_on {
-            if let Some((style, lay, at)) = open {
-                runs.push(Run { len: (text.len() - at) as u32, style: number(style), lay });
-            }
-            open = Some((cell.style, lay, text.len()));
-        }
-        match cell.ch {
-            c @ 0..0x80 => text.push(c as u8),
-            c @ 0x800..0x1_0000 => text.extend([
-                0xe0 | (c >> 12) as u8,
-                0x80 | (c >> 6 & 0x3f) as u8,
-                0x80 | (c & 0x3f) as u8,
-            ]),
-            ch => {
-                scratch.clear();
-                clusters.push_text(ch, &mut scratch);
-                text.extend_from_slice(scratch.as_bytes());
-            }
-        }
-    }
-    if let Some((style, lay, at)) = open {
-        let plain = style == 0 && lay == Lay::Narrow && runs.len() == first_run;
+        rest = &rest[used.min(rest.len())..];
+        let plain = rest.is_empty() && style == 0 && lay == Lay::Narrow && runs.len() == first_run;
         if !plain {
             runs.push(Run { len: (text.len() - at) as u32, style: number(style), lay });
         }
+    }
+}
+
+/// Appends the narrow characters at the start of `cells` that share a style. Returns how many
+/// cells they are.
+fn push_narrow(cells: &[Cell], text: &mut Vec<u8>) -> usize {
+    let style = cells[0].style;
+    let like = |c: &&Cell| c.style == style && c.flags == 0 && c.ch < CLUSTER_BASE;
+    let mut used = 0;
+    for cell in cells.iter().take_while(like) {
+        push_utf8(cell.ch, text);
+        used += 1;
+    }
+    used
+}
+
+/// The same for wide characters: two cells each.
+fn push_wide(cells: &[Cell], text: &mut Vec<u8>) -> usize {
+    let style = cells[0].style;
+    let like = |pair: &&[Cell]| {
+        pair[0].style == style && pair[0].flags == Cell::WIDE && pair[0].ch < CLUSTER_BASE
+    };
+    let mut used = 0;
+    for pair in cells.chunks(2).take_while(like) {
+        push_utf8(pair[0].ch, text);
+        used += 2;
+    }
+    used
+}
+
+#[inline(always)]
+fn push_utf8(c: u32, text: &mut Vec<u8>) {
+    let tail = |shift: u32| 0x80 | (c >> shift & 0x3f) as u8;
+    match c {
+        0..0x80 => text.push(c as u8),
+        0x80..0x800 => text.extend_from_slice(&[0xc0 | (c >> 6) as u8, tail(0)]),
+        0x800..0x1_0000 => text.extend_from_slice(&[0xe0 | (c >> 12) as u8, tail(6), tail(0)]),
+        _ => text.extend_from_slice(&[0xf0 | (c >> 18) as u8, tail(12), tail(6), tail(0)]),
     }
 }
 
@@ -319,7 +337,7 @@ pub(super) fn decode(
     clusters: &mut ClusterTable,
     mut number: impl FnMut(u16) -> u16,
 ) -> Row {
-    let mut row = Row { wrap: line.wrap, ..Row::default() };
+    let mut row = Row { wrap: line.wrap, rich: true, styled: true, ..Row::default() };
     let whole = [Run { len: line.text.len() as u32, style: 0, lay: Lay::Narrow }];
     let runs = if line.runs.is_empty() { &whole[..] } else { &line.runs };
     let mut at = 0;

@@ -4,11 +4,15 @@
 use super::csi::Csi;
 use super::osc::StringKind;
 use super::screen::{Observer, Screen};
+use super::width::{FLAG, PICT, SKIN, WIDE, ZERO, class};
 
 /// Most bytes of one control sequence; a longer one is swallowed and does nothing.
 pub const CSI_LEN_MAX: usize = 4096;
 /// Most bytes kept of one OSC, DCS or APC string; the rest is dropped, its end still found.
 pub const STRING_LEN_MAX: usize = 64 << 10;
+
+/// Most characters printed at once.
+const RUN_LEN_MAX: usize = 64;
 
 const ESC: u8 = 0x1b;
 const BEL: u8 = 0x07;
@@ -31,7 +35,7 @@ enum State {
 }
 
 /// Where the parser stands between two slices.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Parser {
     state: State,
     kept: Vec<u8>,
@@ -44,6 +48,23 @@ pub(super) struct Parser {
     /// Offset of the unfinished sequence's first byte.
     sequence_at: u64,
     csi: Csi,
+    /// Characters about to be printed; here so that it need not be cleared each time.
+    run: [u32; RUN_LEN_MAX],
+}
+
+impl Default for Parser {
+    fn default() -> Parser {
+        Parser {
+            state: State::default(),
+            kept: Vec::new(),
+            partial: Vec::new(),
+            swallow: false,
+            base: 0,
+            sequence_at: 0,
+            csi: Csi::default(),
+            run: [0; RUN_LEN_MAX],
+        }
+    }
 }
 
 /// What bytes begin with, as UTF-8.
@@ -123,23 +144,9 @@ impl Parser {
                     self.state = State::Escape;
                     return i + 1;
                 }
-                0x80.. => match decode(&bytes[i..]) {
-                    Decoded::Char(c, len) => {
-                        screen.set_offset(self.base + i as u64);
-                        if !self.swallow {
-                            screen.print_char(c, o);
-                        }
-                        self.swallow = false;
-                        i += len;
-                    }
-                    Decoded::Bad(len) => {
-                        self.bad_char(self.base + i as u64, screen, o);
-                        i += len;
-                    }
-                    Decoded::Cut => {
-                        self.partial.extend_from_slice(&bytes[i..]);
-                        return bytes.len();
-                    }
+                0x80.. => match self.print_run(bytes, i, screen, o) {
+                    end if end > i => i = end,
+                    _ => i = self.character(bytes, i, screen, o),
                 },
                 control => {
                     screen.set_offset(self.base + i as u64);
@@ -149,6 +156,71 @@ impl Parser {
             }
         }
         i
+    }
+
+    /// Prints characters that take a cell or two of their own and are equally wide, as many as
+    /// follow. Returns where they end: at `i` if there are none.
+    #[inline]
+    fn print_run<O: Observer>(
+        &mut self,
+        bytes: &[u8],
+        i: usize,
+        screen: &mut Screen,
+        o: &mut O,
+    ) -> usize {
+        let (mut len, mut end) = (0, i);
+        let mut kind = 0;
+        while len < RUN_LEN_MAX && bytes.get(end).is_some_and(|b| *b >= 0x80) {
+            let Decoded::Char(c, used) = decode(&bytes[end..]) else { break };
+            let class = class(c);
+            let first_may_join = len == 0 && class & PICT != 0 && screen.follows_cluster();
+            if c < 0xa0 || class & (ZERO | FLAG | SKIN) != 0 || first_may_join {
+                break;
+            }
+            if len == 0 {
+                kind = class & WIDE;
+            } else if class & WIDE != kind {
+                break;
+            }
+            self.run[len] = c;
+            len += 1;
+            end += used;
+        }
+        if len == 0 || self.swallow {
+            return i;
+        }
+        screen.set_offset(self.base + i as u64);
+        screen.print_run(&self.run[..len], kind != 0, o);
+        end
+    }
+
+    /// Prints the character at `i`, whatever it is. Returns where it ends.
+    fn character<O: Observer>(
+        &mut self,
+        bytes: &[u8],
+        i: usize,
+        screen: &mut Screen,
+        o: &mut O,
+    ) -> usize {
+        let at = self.base + i as u64;
+        match decode(&bytes[i..]) {
+            Decoded::Char(c, len) => {
+                screen.set_offset(at);
+                if !self.swallow {
+                    screen.print_char(c, o);
+                }
+                self.swallow = false;
+                i + len
+            }
+            Decoded::Bad(len) => {
+                self.bad_char(at, screen, o);
+                i + len
+            }
+            Decoded::Cut => {
+                self.partial.extend_from_slice(&bytes[i..]);
+                bytes.len()
+            }
+        }
     }
 
     fn bad_char<O: Observer>(&mut self, at: u64, screen: &mut Screen, o: &mut O) {
@@ -350,6 +422,10 @@ impl Parser {
 #[inline]
 fn printable_len(bytes: &[u8]) -> usize {
     const BLOCK: usize = 32;
+    // A single blank between other characters is common.
+    if bytes.get(1).is_some_and(|b| b.wrapping_sub(0x20) >= 0x5f) {
+        return 1;
+    }
     let mut len = 0;
     for block in bytes.chunks_exact(BLOCK) {
         let stop = block.iter().fold(false, |stop, b| stop | (b.wrapping_sub(0x20) >= 0x5f));
@@ -376,7 +452,7 @@ fn payload_len(bytes: &[u8]) -> usize {
 
 /// Decodes one character by table 3-7 of the Unicode Standard. `bytes` is not empty and begins
 /// with a byte above 0x7f.
-#[inline]
+#[inline(always)]
 fn decode(bytes: &[u8]) -> Decoded {
     let b0 = bytes[0];
     let cont = |i: usize| bytes.get(i).filter(|b| **b & 0xc0 == 0x80).map(|b| u32::from(b & 0x3f));

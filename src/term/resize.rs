@@ -115,7 +115,12 @@ impl Screen {
             line.append(&mut row.cells);
         }
         let mut out = VecDeque::new();
-        cut(&line, cols, Row { born, special, ..Row::default() }, &mut out);
+        cut(
+            &line,
+            cols,
+            Row { born, special, rich: true, styled: true, ..Row::default() },
+            &mut out,
+        );
         if let Some(last) = out.back_mut() {
             last.wrap = wraps && last.cells.len() == cols;
         }
@@ -175,7 +180,12 @@ impl Screen {
                 continue;
             }
             let first = out.len();
-            cut(&line, cols, Row { born: born_here, special, ..Row::default() }, &mut out);
+            cut(
+                &line,
+                cols,
+                Row { born: born_here, special, rich: true, styled: true, ..Row::default() },
+                &mut out,
+            );
             if let Some(at) = cursor_at.take() {
                 cursor = place(&out, first, at, cols);
                 out.resize_with(out.len().max(cursor.y + 1), Row::default);
@@ -186,7 +196,13 @@ impl Screen {
         }
         if !line.is_empty() || cursor_at.is_some() {
             let first = out.len();
-            let like = Row { born: born.unwrap_or_default(), special, ..Row::default() };
+            let like = Row {
+                born: born.unwrap_or_default(),
+                special,
+                rich: true,
+                styled: true,
+                ..Row::default()
+            };
             cut(&line, cols, like, &mut out);
             if let Some(at) = cursor_at {
                 cursor = place(&out, first, at, cols);

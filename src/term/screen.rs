@@ -434,6 +434,52 @@ impl Screen {
         }
     }
 
+    /// Whether the cell before the cursor holds more than one character.
+    pub(super) fn follows_cluster(&self) -> bool {
+        let row = &self.grid.rows[self.cursor.y];
+        row.special && self.join_col().is_some_and(|x| row.cell(x).ch >= super::grid::CLUSTER_BASE)
+    }
+
+    /// Prints characters above ASCII that join nothing, all `wide` or all narrow.
+    pub(super) fn print_run<O: Observer>(&mut self, chars: &[u32], wide: bool, o: &mut O) {
+        let width = if wide { 2 } else { 1 };
+        let style = self.style();
+        let cols = self.cols();
+        let mut rest = chars;
+        while let Some(first) = rest.first() {
+            let room = (cols - self.cursor.x) / width;
+            let slow = self.print_slow || self.cursor.pending || room == 0;
+            let fits = if slow { 1 } else { room.min(rest.len()) };
+            let (now, later) = rest.split_at(fits);
+            if slow {
+                self.print_one(*first, width, o);
+            } else {
+                let (x, y) = (self.cursor.x, self.cursor.y);
+                let row = &mut self.grid.rows[y];
+                if row.cells.is_empty() {
+                    row.born = self.stamp;
+                }
+                match wide {
+                    true => row.put_wide_run(x, now, style),
+                    false => row.put_narrow_run(x, now, style),
+                }
+                let x = x + fits * width;
+                self.cursor.x = x.min(cols - 1);
+                self.cursor.pending = x == cols;
+            }
+            if !later.is_empty() {
+                let len = |c: &u32| match c {
+                    0..0x800 => 2,
+                    0x800..0x1_0000 => 3,
+                    _ => 4,
+                };
+                self.stamp.offset += now.iter().map(len).sum::<u64>();
+            }
+            rest = later;
+        }
+        self.run = true;
+    }
+
     fn print_ascii_slow<O: Observer>(&mut self, text: &[u8], o: &mut O) {
         for b in text {
             let c = match self.charsets.current() {
@@ -482,6 +528,7 @@ impl Screen {
             row.put_narrow(x, 0x20, 0);
             row.cells[x].flags = Cell::SPACER;
             row.special = true;
+            row.rich = true;
             self.wrap(o);
         }
         let (x, y) = (self.cursor.x, self.cursor.y);
@@ -538,6 +585,7 @@ impl Screen {
         let Some(ch) = self.clusters.extend(cell.ch, c) else { return true };
         let row = &mut self.grid.rows[y];
         row.special = true;
+        row.rich = true;
         if x >= row.cells.len() {
             row.put_narrow(x, 0x20, 0);
         }
@@ -999,6 +1047,8 @@ impl Screen {
                 assert!(x > 0 || !cell.is(Cell::TAIL), "tail first");
                 assert!(usize::from(cell.style) < self.styles.pens().len(), "style");
                 assert!(row.special || cell.flags == 0, "flags in a plain row");
+                assert!(row.rich || cell.ch < 0x80, "more than ASCII in a plain row");
+                assert!(row.styled || cell.style == 0, "style in a plain row");
             }
         }
         assert!(self.key_flags.iter().all(|k| k.len() <= KEY_STACK_MAX));
