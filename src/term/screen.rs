@@ -241,6 +241,11 @@ impl Screen {
         (self.cursor.y, self.cursor.x)
     }
 
+    /// The last column has been filled: the next character goes to the next row.
+    pub fn wrap_pending(&self) -> bool {
+        self.cursor.pending
+    }
+
     /// The cursor is shown.
     pub fn cursor_visible(&self) -> bool {
         self.modes & mode::CURSOR != 0
@@ -876,6 +881,7 @@ impl Screen {
     }
 
     pub(super) fn insert_rows(&mut self, n: usize) {
+        self.cursor.pending = false;
         let y = self.cursor.y;
         if y < self.top || y > self.bottom {
             return;
@@ -890,6 +896,7 @@ impl Screen {
     }
 
     pub(super) fn delete_rows(&mut self, n: usize) {
+        self.cursor.pending = false;
         let y = self.cursor.y;
         if y < self.top || y > self.bottom {
             return;
