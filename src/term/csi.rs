@@ -252,7 +252,6 @@ impl Screen {
             1049 => {
                 self.switch_screen(false, o);
                 self.clear_alternate();
-                self.forget_alternate_cursor();
                 self.restore_cursor();
             }
             2026 => {

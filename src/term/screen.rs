@@ -967,10 +967,6 @@ impl Screen {
         }
     }
 
-    pub(super) fn forget_alternate_cursor(&mut self) {
-        self.saved[1] = Saved::DEFAULT;
-    }
-
     /// Blanks the alternate screen, shown or not.
     pub(super) fn clear_alternate(&mut self) {
         let alternate = if self.alternate { &mut self.grid } else { &mut self.hidden };

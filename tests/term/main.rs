@@ -3,6 +3,7 @@
 
 mod notation;
 mod agents;
+mod engines;
 mod noise;
 mod policy;
 mod property;
