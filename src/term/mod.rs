@@ -16,6 +16,7 @@ mod grid;
 mod history;
 mod osc;
 mod parse;
+mod print;
 mod render;
 mod reply;
 mod resize;

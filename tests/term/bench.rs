@@ -153,12 +153,13 @@ fn agent() -> Vec<u8> {
     fill(|_| String::from_utf8_lossy(&session).into_owned())
 }
 
+type Workload = (&'static str, fn() -> Vec<u8>);
 type Engine = (&'static str, fn(&[u8]));
 const ENGINES: [Engine; 4] = [("il", il), ("alacritty", alacritty), ("avt", avt), ("vt100", vt100)];
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    let workloads: [(&str, fn() -> Vec<u8>); 6] = [
+    let workloads: [Workload; 6] = [
         ("plain_log", plain_log),
         ("sgr_heavy", sgr_heavy),
         ("repaint", repaint),
