@@ -33,14 +33,13 @@ pub(super) const AGENT: Agent = Agent {
         prompt: &["-m", "--message"],
         back: &[],
     },
-    read,
 };
 
 const RUN: &str = "# aider chat started at ";
 const THINKING: &str = "<thinking-content-";
 const THOUGHT: &str = "</thinking-content-";
 
-fn read(files: &[File<'_>], scope: &Scope<'_>) -> Transcript {
+pub(super) fn read(files: &[File<'_>], scope: &Scope<'_>) -> Transcript {
     let offset_s = scope.offset_s;
     let input = files.iter().find(|f| f.path.ends_with("input.history"));
     let typed = input.map(|f| typed(f.bytes, offset_s)).unwrap_or_default();

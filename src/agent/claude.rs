@@ -35,7 +35,6 @@ pub(super) const AGENT: Agent = Agent {
         prompt: &["-p", "--print"],
         back: &["claude", "--resume"],
     },
-    read,
 };
 
 /// Records without any part in the conversation.
@@ -57,7 +56,7 @@ const NOISE: &[&str] = &[
 const REFUSED: &str = "The user doesn't want to proceed with this tool use";
 const INTERRUPTED: &str = "[Request interrupted by user";
 
-fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
+pub(super) fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
     let mut reader = Reader { out: Builder::new(AGENT.name), seen: HashSet::new(), mode: None };
     let metas = metas(files);
     for (index, file) in files.iter().enumerate() {

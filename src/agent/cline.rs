@@ -29,10 +29,9 @@ pub(super) const AGENT: Agent = Agent {
         prompt: &[],
         back: &["cline", "--id"],
     },
-    read,
 };
 
-fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
+pub(super) fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
     let mut out = Builder::new(AGENT.name);
     // The session's own file first: what it says stands before the messages.
     let (messages, session): (Vec<_>, Vec<_>) = files

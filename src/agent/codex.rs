@@ -43,7 +43,6 @@ pub(super) const AGENT: Agent = Agent {
         prompt: &["exec", "e"],
         back: &["codex", "resume"],
     },
-    read,
 };
 
 /// Events that repeat what other records say, or say nothing of the conversation.
@@ -95,7 +94,7 @@ fn thread_of(path: &str) -> String {
     id.split(['_', '.']).next().unwrap_or_default().to_owned()
 }
 
-fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
+pub(super) fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
     let mut heads: Vec<Head> =
         files.iter().enumerate().filter_map(|(i, f)| Head::read(i, f)).collect();
     heads.sort_by(|a, b| a.started.cmp(&b.started).then(a.file.cmp(&b.file)));

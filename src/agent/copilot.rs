@@ -28,7 +28,6 @@ pub(super) const AGENT: Agent = Agent {
         prompt: &["-p", "--prompt"],
         back: &["copilot", "--resume="],
     },
-    read,
 };
 
 /// Records that say nothing of the conversation that others do not say.
@@ -59,7 +58,7 @@ const NOISE: &[&str] = &[
     "session.context_changed",
 ];
 
-fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
+pub(super) fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
     let mut out = Builder::new(AGENT.name);
     for (index, file) in files.iter().enumerate() {
         if file.path.ends_with(".jsonl") {

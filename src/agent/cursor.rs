@@ -28,10 +28,9 @@ pub(super) const AGENT: Agent = Agent {
         prompt: &["-p", "--print"],
         back: &["cursor-agent", "--resume"],
     },
-    read,
 };
 
-fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
+pub(super) fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
     let mut out = Builder::new(AGENT.name);
     for (index, file) in files.iter().enumerate().filter(|(_, f)| f.path.ends_with(".jsonl")) {
         let name = file.path.rsplit('/').next().unwrap_or_default().trim_end_matches(".jsonl");

@@ -47,13 +47,12 @@ pub(super) const AGENT: Agent = Agent {
         prompt: &["-p", "--prompt", "-i", "--prompt-interactive"],
         back: &["gemini", "--resume"],
     },
-    read,
 };
 
 /// The program's own words before the first prompt.
 const CONTEXT: &str = "<session_context>";
 
-fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
+pub(super) fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
     let mut out = Builder::new(AGENT.name);
     let mut seen = HashSet::new();
     for (index, file) in files.iter().enumerate() {

@@ -32,7 +32,6 @@ pub(super) const AGENT: Agent = Agent {
         prompt: &["-p", "--prompt"],
         back: &["kimi", "-r"],
     },
-    read,
 };
 
 /// Records that repeat others or are the program's own bookkeeping.
@@ -56,7 +55,7 @@ const NOISE: &[&str] = &[
     "file_history.checkpoint",
 ];
 
-fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
+pub(super) fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
     let mut reader =
         Reader { out: Builder::new(AGENT.name), asked: HashMap::new(), scope: None, mode: None };
     for (index, file) in files.iter().enumerate() {

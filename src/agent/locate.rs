@@ -222,7 +222,7 @@ pub fn session_key(agent: &Agent, path: &str) -> String {
 
 /// What a transcript says of itself. A beginning of its files is enough, their end is not.
 pub fn peek(agent: &Agent, files: &[File<'_>], scope: &Scope<'_>) -> Candidate {
-    let transcript = (agent.read)(files, scope);
+    let transcript = agent.read(files, scope);
     let prompt = transcript.events.iter().find_map(|e| match &e.body {
         Body::UserMessage(message) => Some(message.text.clone()),
         _ => None,

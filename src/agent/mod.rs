@@ -44,9 +44,29 @@ pub struct Agent {
     pub session_key: fn(&str) -> String,
     /// How its command line speaks of sessions and prompts.
     pub words: &'static Words,
+}
+
+impl Agent {
     /// Reads its transcript: all files of one session, in any order. Never fails; what cannot be
     /// read becomes a note.
-    pub read: fn(&[File<'_>], &Scope<'_>) -> Transcript,
+    ///
+    /// No field of the table, so that whoever only asks which agent a command starts does not
+    /// bring every reader along.
+    pub fn read(&self, files: &[File<'_>], scope: &Scope<'_>) -> Transcript {
+        let read = match self.name {
+            "codex" => codex::read,
+            "gemini" => gemini::read,
+            "opencode" => opencode::read,
+            "copilot" => copilot::read,
+            "qwen" => qwen::read,
+            "kimi" => kimi::read,
+            "cline" => cline::read,
+            "aider" => aider::read,
+            "cursor" => cursor::read,
+            _ => claude::read,
+        };
+        read(files, scope)
+    }
 }
 
 /// All agents whose transcripts il reads.

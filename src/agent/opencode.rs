@@ -43,12 +43,11 @@ pub(super) const AGENT: Agent = Agent {
         prompt: &["run", "--prompt", "-p"],
         back: &["opencode", "-s"],
     },
-    read,
 };
 
 const REJECTED: &str = "The user rejected permission";
 
-fn read(files: &[File<'_>], scope: &Scope<'_>) -> Transcript {
+pub(super) fn read(files: &[File<'_>], scope: &Scope<'_>) -> Transcript {
     let mut out = Builder::new(AGENT.name);
     let mut store = Store::default();
     for (index, file) in files.iter().enumerate() {

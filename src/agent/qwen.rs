@@ -31,10 +31,9 @@ pub(super) const AGENT: Agent = Agent {
         prompt: &["-p", "--prompt", "-i", "--prompt-interactive"],
         back: &["qwen", "--resume"],
     },
-    read,
 };
 
-fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
+pub(super) fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
     let mut out = Builder::new(AGENT.name);
     for (index, file) in files.iter().enumerate().filter(|(_, f)| f.path.ends_with(".jsonl")) {
         for record in records(file.bytes) {

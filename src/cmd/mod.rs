@@ -37,9 +37,8 @@ pub const COMMANDS: &[Section] = &[
         ],
     },
     Section { title: "Take along", commands: &[&export::COMMAND, &import::COMMAND] },
-    Section { title: "Also", commands: &[&help::COMMAND, &completion::COMMAND, &vt::COMMAND] },
     Section { title: "Keep house", commands: &[&verify::COMMAND] },
-    Section { title: "Also", commands: &[&help::COMMAND, &completion::COMMAND] },
+    Section { title: "Also", commands: &[&help::COMMAND, &completion::COMMAND, &vt::COMMAND] },
 ];
 
 /// Runs the command that the process's arguments name.
