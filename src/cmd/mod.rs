@@ -14,8 +14,8 @@ mod progress;
 mod run;
 mod screen;
 mod show;
-mod vt;
 mod verify;
+mod vt;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
