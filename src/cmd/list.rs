@@ -14,9 +14,6 @@ use crate::time::duration;
 /// Sessions listed unless another number is asked for.
 const LIMIT_DEFAULT: usize = 20;
 
-/// Text written at once.
-const PIECE: usize = 64 * 1024;
-
 /// `il list [filters] [-l N] [--all] [--json]`.
 pub(crate) const COMMAND: Command<Args> = Command {
     name: "list",
@@ -72,27 +69,13 @@ fn run(args: Args, global: &Global) -> Result<u8> {
         let mut out = String::new();
         for session in sessions {
             write_json(&session, now_us, &mut out);
-            if out.len() >= PIECE {
+            if out.len() >= screen::PIECE_LEN {
                 print(std::mem::take(&mut out))?;
             }
         }
         print(out)?;
-    } else if screen::is_terminal() {
-        let headings = HEADINGS.map(str::to_owned).to_vec();
-        let rows: Vec<Vec<String>> =
-            std::iter::once(headings).chain(sessions.map(|s| row(&s, now_us))).collect();
-        print(line::table(&rows, screen::columns()))?;
     } else {
-        let mut out = HEADINGS.join("\t");
-        out.push('\n');
-        for session in sessions {
-            out.push_str(&row(&session, now_us).join("\t"));
-            out.push('\n');
-            if out.len() >= PIECE {
-                print(std::mem::take(&mut out))?;
-            }
-        }
-        print(out)?;
+        screen::table(&HEADINGS, sessions.map(|session| row(&session, now_us)))?;
     }
     Ok(0)
 }
@@ -124,6 +107,9 @@ fn write_json(session: &Session, now_us: i64, out: &mut String) {
         o.string("started", &session.meta.started.rfc3339());
         o.int_opt("duration_ms", session.duration_us(now_us).map(|us| us / 1000));
         o.string_opt("name", session.meta.name.as_deref());
+        if session.meta.pinned {
+            o.bool("pinned", true);
+        }
         o.string_opt("project", session.project().as_deref());
         o.string_opt("parent", session.meta.parent.as_deref());
         o.string("command", &line::words(&session.meta.argv));

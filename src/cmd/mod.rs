@@ -1,7 +1,10 @@
 //! The subcommands, one file each, and the program's way in.
 
 mod attach;
+mod backup;
+mod compact;
 mod completion;
+mod du;
 mod dump;
 mod export;
 mod filter;
@@ -10,7 +13,10 @@ mod home;
 mod import;
 mod last;
 mod list;
+mod pin;
 mod progress;
+mod prune;
+mod rm;
 mod run;
 mod screen;
 mod show;
@@ -36,8 +42,21 @@ pub const COMMANDS: &[Section] = &[
             &attach::COMMAND,
         ],
     },
-    Section { title: "Take along", commands: &[&export::COMMAND, &import::COMMAND] },
-    Section { title: "Keep house", commands: &[&verify::COMMAND] },
+    Section {
+        title: "Take along",
+        commands: &[&export::COMMAND, &import::COMMAND, &backup::COMMAND],
+    },
+    Section {
+        title: "Keep house",
+        commands: &[
+            &rm::COMMAND,
+            &prune::COMMAND,
+            &pin::COMMAND,
+            &compact::COMMAND,
+            &verify::COMMAND,
+            &du::COMMAND,
+        ],
+    },
     Section { title: "Also", commands: &[&help::COMMAND, &completion::COMMAND, &vt::COMMAND] },
 ];
 

@@ -71,6 +71,9 @@ fn as_text(library: &Library, session: &Session) -> Result<String> {
     if !meta.tags.is_empty() {
         say("Tags", &meta.tags.join(", "));
     }
+    if meta.pinned {
+        say("Pinned", "yes");
+    }
     say("Status", session.status.name());
     say("Started", &meta.started.local());
     let now_us = time::wall().unix_us;

@@ -5,6 +5,7 @@ mod events;
 mod facts;
 mod find;
 mod import;
+mod keep;
 mod stream;
 
 use std::path::Path;
@@ -20,6 +21,7 @@ use crate::time::WallTime;
 
 pub use facts::absolute;
 pub use import::{Taken, import};
+pub use keep::Removed;
 pub use stream::{Content, RING_LEN, STREAMS};
 
 /// The size of a session that had no terminal.

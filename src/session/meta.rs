@@ -135,6 +135,8 @@ pub struct Meta {
     pub repository: Option<Repository>,
     /// Where it comes from, if il did not record it.
     pub imported: Option<Imported>,
+    /// A person asked that it be never removed.
+    pub pinned: bool,
     /// How it ended; None while it runs or when the recorder was killed.
     pub ending: Option<Ending>,
 }
@@ -168,6 +170,9 @@ impl Meta {
             o.string("id", &id.to_string());
         }
         self.write_start(o);
+        if self.pinned {
+            o.bool("pinned", true);
+        }
         self.write_end(o);
     }
 
@@ -273,6 +278,7 @@ impl Meta {
                 })
             }),
             imported: value.get("imported").and_then(Imported::from_json),
+            pinned: value.get("pinned").and_then(Value::as_bool) == Some(true),
             ending: Ending::from_json(value),
         }
     }
@@ -433,6 +439,7 @@ mod tests {
                     len: 4,
                 }],
             }),
+            pinned: true,
             ending: Some(Ending {
                 ended: time.plus_us(5),
                 duration_us: 5,

@@ -14,7 +14,7 @@ use crate::plain::{program, run, stdout};
 use crate::store::TempDir;
 
 /// Adds a session that begins at this time and ends with this code; its id.
-fn add(house: &House, unix_us: i64, code: u8, change: impl FnOnce(&mut Meta)) -> String {
+pub fn add(house: &House, unix_us: i64, code: u8, change: impl FnOnce(&mut Meta)) -> String {
     let count = fs::metadata(house.file()).map_or(0, |meta| meta.len());
     let mut random = [0; 10];
     random[2..].copy_from_slice(&count.to_be_bytes());

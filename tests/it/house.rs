@@ -1,13 +1,16 @@
 //! Keeping house, with the real program: checking, repairing, removing, measuring, backing up.
 
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use intentloop::format::line;
 use intentloop::store::layout::Super;
 use serde_json::Value;
 
-use crate::plain::{Scratch, il, run, stdout, succeed};
+use crate::filters::add;
+use crate::plain::{Scratch, il, program, run, stdout, succeed};
 
 /// Bytes of a page of the store's file.
 const PAGE: usize = 16384;
@@ -259,4 +262,275 @@ fn what_a_newer_version_wrote_is_not_taken_for_damage() {
     check(&mut house.il(&["verify"]), 1, &[], &["it was written by a newer il"]);
     check(&mut house.il(&["verify", "--repair"]), 1, &[], &["it was written by a newer il"]);
     assert!(fs::read(house.file()).expect("the store") == before);
+}
+
+fn on_disk(path: &Path) -> u64 {
+    fs::metadata(path).expect("the store").blocks() * 512
+}
+
+#[test]
+fn rm_removes_what_is_named_and_says_what_the_filesystem_got_back() {
+    let house = House::new();
+    let script = "seq 1 100000";
+    let ids: Vec<String> = (0..4).map(|_| house.record(&[], script)).collect();
+    let kept = house.dump("stdout", &ids[1]);
+    let before = on_disk(&house.file());
+    // The same session in two words; and @2 is what it was before any went.
+    let (out, _) = check(
+        &mut house.il(&["rm", "@2", &ids[2], short(&ids[0])]),
+        0,
+        &["Removed 2 sessions, "],
+        &[],
+    );
+    let freed = before - on_disk(&house.file());
+    assert!(freed > 1_000_000, "{freed}");
+    assert_eq!(out, format!("Removed 2 sessions, {} freed\n", line::size(freed)));
+    assert_eq!(house.ids(), [ids[3].clone(), ids[1].clone()]);
+    assert_eq!(house.dump("stdout", &ids[1]), kept);
+    check(&mut house.il(&["verify"]), 0, &["whole: 2 sessions"], &[]);
+}
+
+#[test]
+fn rm_removes_all_that_are_named_or_none() {
+    let house = House::new();
+    check(&mut house.il(&["rm"]), 2, &[], &["il rm: missing ID\n"]);
+    check(&mut house.il(&["rm", "@1"]), 1, &[], &["il rm: no store at "]);
+    assert!(!house.dir().exists(), "looking makes no store");
+    let id = house.record(&[], "echo one");
+    check(&mut house.il(&["rm", &id, "ffff"]), 1, &[], &["il rm: no session ffff\n"]);
+    check(&mut house.il(&["rm", &id, "@7"]), 1, &[], &["il rm: no session @7"]);
+    let running = house.running();
+    let said = &["il rm: cannot remove ", ": it is running\nhint: "];
+    check(&mut house.il(&["rm", &id, "@1"]), 1, &[], said);
+    drop(running);
+    check(&mut house.il(&["pin", &id]), 0, &["Pinned ", short(&id)], &[]);
+    let said = &["il rm: cannot remove ", ": it is pinned\nhint: 'il pin --undo "];
+    check(&mut house.il(&["rm", "@1", &id]), 1, &[], said);
+    assert_eq!(house.ids().len(), 2, "nothing went");
+    check(&mut house.il(&["pin", "--undo", &id]), 0, &["Took the pin off "], &[]);
+    check(&mut house.il(&["rm", "@1", &id]), 0, &["Removed 2 sessions, "], &[]);
+    assert_eq!(house.ids(), [""; 0]);
+}
+
+#[test]
+fn a_pin_stays_with_its_session() {
+    let house = House::new();
+    let id = house.record(&["--tag", "x", "--name", "N"], "echo one; exit 3");
+    let show = |house: &House| -> Value {
+        serde_json::from_str(&stdout(&mut house.il(&["show", &id, "--json"]))).expect("JSON")
+    };
+    let plain = show(&house);
+    check(&mut house.il(&["pin"]), 0, &["Pinned "], &[]);
+    let mut pinned = plain.clone();
+    pinned["pinned"] = true.into();
+    assert_eq!(show(&house), pinned, "nothing else changes");
+    assert!(stdout(&mut house.il(&["show", &id])).contains("\nPinned: yes\n"));
+    let before = fs::read(house.file()).expect("the store");
+    check(&mut house.il(&["pin"]), 0, &[short(&id), " is pinned already\n"], &[]);
+    assert!(fs::read(house.file()).expect("the store") == before, "nothing is written twice");
+    house.record(&[], LINES);
+    succeed(&mut house.il(&["compact"]));
+    assert_eq!(show(&house), pinned);
+    house.damage(|bytes| bytes[..34 * PAGE].fill(0));
+    succeed(&mut house.il(&["verify", "--repair"]));
+    assert_eq!(show(&house), pinned);
+    let running = house.running();
+    check(&mut house.il(&["pin"]), 1, &[], &["il pin: cannot pin ", ": it is running\nhint: "]);
+    drop(running);
+    check(&mut house.il(&["pin", "--undo", &id]), 0, &["Took the pin off "], &[]);
+    check(&mut house.il(&["pin", "--undo", &id]), 0, &[" is not pinned\n"], &[]);
+    assert_eq!(show(&house), plain);
+}
+
+/// Sessions of these ages in days, oldest first, and what `il prune` leaves of them, by number.
+fn check_prune(ages: &[i64], pinned: &[usize], flags: &str, left: &[usize]) {
+    let house = House::new();
+    let now_s = std::time::UNIX_EPOCH.elapsed().expect("a clock").as_secs() as i64;
+    let tag = |n: usize| vec![if n.is_multiple_of(2) { "even" } else { "odd" }.to_owned()];
+    let ids: Vec<String> = ages
+        .iter()
+        .enumerate()
+        .map(|(n, age)| (now_s - age * 86_400, n))
+        .map(|(at, n)| add(&house, at * 1_000_000, 0, |meta| meta.tags = tag(n)))
+        .collect();
+    for n in pinned {
+        succeed(&mut house.il(&["pin", &ids[*n]]));
+    }
+    let prune = |more: &[&str]| {
+        let mut command = house.il(&["prune"]);
+        command.args(flags.split(' ')).args(more);
+        command
+    };
+    let numbers = |listed: &[String]| -> Vec<usize> {
+        listed.iter().filter_map(|id| ids.iter().position(|known| known.starts_with(id))).collect()
+    };
+    let dry = stdout(&mut prune(&["--dry-run"]));
+    let shown: Vec<String> = dry
+        .lines()
+        .skip(1)
+        .map(|line| line.split('\t').next().expect("an id").to_owned())
+        .collect();
+    let expected: Vec<usize> = (0..ages.len()).filter(|n| !left.contains(n)).collect();
+    assert_eq!(numbers(&shown), expected, "prune {flags} --dry-run");
+    assert_eq!(house.ids().len(), ages.len(), "a dry run removes nothing");
+    let removed = format!("Removed {}, ", line::count(expected.len() as u64, "session"));
+    check(&mut prune(&[]), 0, &[&removed, " freed\n"], &[]);
+    let mut rest = numbers(&house.ids());
+    rest.reverse();
+    assert_eq!(rest, left, "prune {flags}");
+}
+
+#[test]
+fn prune_removes_a_session_if_all_that_is_said_holds() {
+    let ages = [200, 100, 91, 89, 1];
+    check_prune(&ages, &[], "--older 90d", &[3, 4]);
+    check_prune(&ages, &[1], "--older 90d", &[1, 3, 4]);
+    check_prune(&ages, &[], "--older 0h", &[]);
+    check_prune(&ages, &[], "--keep 2", &[3, 4]);
+    check_prune(&ages, &[4], "--keep 0", &[4]);
+    check_prune(&ages, &[], "--keep 9", &[0, 1, 2, 3, 4]);
+    check_prune(&ages, &[], "--keep 4 --older 90d", &[1, 2, 3, 4]);
+    check_prune(&ages, &[], "--tag even", &[1, 3]);
+    check_prune(&ages, &[], "--tag even --keep 1", &[1, 3, 4]);
+    check_prune(&ages, &[], "--tag odd --older 14w", &[0, 2, 3, 4]);
+    check_prune(&ages, &[2], "--max-size 0", &[2]);
+    check_prune(&ages, &[], "--max-size 1T", &[0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn prune_stops_when_the_store_is_small_enough() {
+    let house = House::new();
+    let ids: Vec<String> = (0..5).map(|_| house.record(&[], "seq 1 200000")).collect();
+    let _running = house.running();
+    let all = on_disk(&house.file());
+    let kept = |bytes: u64| house.il(&["prune", "--max-size", &bytes.to_string()]);
+    check(&mut kept(all), 0, &["Removed 0 sessions, 0 bytes freed\n"], &[]);
+    // Each is a little more than a megabyte.
+    check(&mut kept(all - 1_500_000), 0, &["Removed 2 sessions, "], &[]);
+    assert!(on_disk(&house.file()) <= all - 1_500_000);
+    assert_eq!(house.ids()[1..], [ids[4].clone(), ids[3].clone(), ids[2].clone()]);
+    let (out, _) = check(&mut kept(1), 0, &["Removed 3 sessions, ", "\nStill "], &[]);
+    assert!(out.ends_with(" too large: the rest is kept, pinned or running\n"), "{out}");
+    assert_eq!(house.ids().len(), 1, "what runs stays");
+}
+
+#[test]
+fn prune_does_nothing_unasked() {
+    let house = House::new();
+    let id = house.record(&[], "echo x");
+    for flags in [&["prune"][..], &["prune", "--dry-run"]] {
+        let said = &["il prune: nothing says which sessions are to go\nhint: --older 90d"];
+        check(&mut house.il(flags), 2, &[], said);
+    }
+    for (flag, value, why) in [
+        ("--older", "3m", "not an age such as 12h, 90d or 8w"),
+        ("--max-size", "much", "not a size such as 500M or 5G"),
+        ("--keep", "-1", "not a number"),
+    ] {
+        let said = format!("il prune: {flag} '{value}': {why}\n");
+        check(&mut house.il(&["prune", &format!("{flag}={value}")]), 2, &[], &[&said]);
+    }
+    assert_eq!(house.ids(), [id]);
+}
+
+#[test]
+fn du_tells_what_the_filesystem_and_the_streams_tell() {
+    let house = House::new();
+    let small = house.record(&[], "echo one");
+    let large = house.record(&[], LINES);
+    let json = stdout(&mut house.il(&["du", "--json"]));
+    let rows: Vec<Value> =
+        json.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let kinds: Vec<&str> = rows.iter().filter_map(|row| row["kind"].as_str()).collect();
+    assert_eq!(kinds, ["session", "session", "store"]);
+    assert_eq!([&rows[0]["id"], &rows[1]["id"]], [&large, &small], "the largest first");
+    let meta = fs::metadata(house.file()).expect("the store");
+    assert_eq!(rows[2]["allocated_bytes"], meta.blocks() * 512);
+    assert_eq!(rows[2]["apparent_bytes"], meta.len());
+    let number = |row: &Value, name: &str| row[name].as_u64().expect("a number");
+    for (row, id) in rows.iter().zip([&large, &small]) {
+        assert_eq!(row["streams"]["stdout"], house.dump("stdout", id).len());
+        assert!(number(row, "allocated_bytes") > 0, "{row}");
+        assert!(number(row, "allocated_bytes") <= number(row, "apparent_bytes"), "{row}");
+    }
+    let both: usize = [&small, &large].iter().map(|id| house.dump("stdout", id).len()).sum();
+    assert_eq!(rows[2]["streams"]["stdout"], both);
+
+    let ids = house.column(&["du"], "ID");
+    assert_eq!(ids, [short(&large), short(&small), "(rest)", "(all)"]);
+    let bytes = house.column(&["du"], "ALLOCATED");
+    let bytes: Vec<u64> = bytes.iter().map(|cell| cell.parse().expect("bytes")).collect();
+    assert_eq!(bytes[3], meta.blocks() * 512);
+    assert_eq!(bytes[0] + bytes[1] + bytes[2], bytes[3]);
+    let streams = house.column(&["du"], "STREAMS");
+    assert!(streams[1].starts_with("stdout 4, "), "{}", streams[1]);
+}
+
+#[test]
+fn compact_gives_gaps_back_and_keeps_every_byte() {
+    let house = House::new();
+    let kept = house.record(&["--name", "kept"], LINES);
+    let gone = house.record(&[], "seq 1 500000");
+    let [out, meta] = ["stdout", "meta"].map(|stream| house.dump(stream, &kept));
+    let running = house.running();
+    let said = &["il compact: cannot compact ", ": sessions are being written\nhint: "];
+    check(&mut house.il(&["compact"]), 1, &[], said);
+    drop(running);
+    succeed(&mut house.il(&["rm", &gone]));
+    let (before, long) = (on_disk(&house.file()), fs::metadata(house.file()).expect("it").len());
+    check(&mut house.il(&["compact"]), 0, &["Compacted 2 sessions: ", " freed\n"], &[]);
+    assert!(on_disk(&house.file()) <= before);
+    assert!(fs::metadata(house.file()).expect("it").len() < long - 3_000_000);
+    assert_eq!([house.dump("stdout", &kept), house.dump("meta", &kept)], [out, meta]);
+    check(&mut house.il(&["verify"]), 0, &["whole: 2 sessions"], &[]);
+    assert_eq!(fs::read_dir(house.dir()).expect("home").count(), 1);
+
+    let damaged = house.damage(|bytes| flip(bytes, b"115000\n"));
+    let said = &["il compact: cannot compact ", ": it is damaged\nhint: 'il verify' "];
+    check(&mut house.il(&["compact"]), 1, &[], said);
+    assert!(fs::read(house.file()).expect("the store") == damaged);
+}
+
+#[test]
+fn backup_copies_also_while_someone_records_and_overwrites_nothing() {
+    let house = House::new();
+    let id = house.record(&[], LINES);
+    let lines = house.dump("stdout", &id);
+    let running = house.running();
+    let copy = House::new();
+    fs::create_dir_all(copy.dir()).expect("a directory");
+    let file = copy.file().display().to_string();
+    check(&mut house.il(&["backup", &file]), 0, &["Wrote 2 sessions, ", &file], &[]);
+    drop(running);
+    check(&mut copy.il(&["verify"]), 0, &["whole: 2 sessions"], &[]);
+    assert_eq!(copy.column(&["list"], "STATUS"), ["lost", "succeeded"]);
+    assert_eq!(copy.dump("stdout", &id), lines);
+    assert_eq!(copy.dump("stdout", "@1"), b"here\n");
+
+    let before = fs::read(copy.file()).expect("the copy");
+    let said = &["il backup: cannot back up to ", ": the file exists\nhint: "];
+    check(&mut house.il(&["backup", &file]), 1, &[], said);
+    assert!(fs::read(copy.file()).expect("the copy") == before);
+    let nowhere = copy.dir().join("no/such").display().to_string();
+    let said = &["il backup: cannot back up to ", "No such file or directory\n"];
+    check(&mut house.il(&["backup", &nowhere]), 1, &[], said);
+    check(&mut house.il(&["backup"]), 2, &[], &["il backup: missing FILE\n"]);
+    assert_eq!(fs::read_dir(copy.dir()).expect("the copy's").count(), 1, "nothing is left over");
+}
+
+#[test]
+fn readers_that_leave_and_full_disks_are_told_apart() {
+    let house = House::new();
+    house.record(&[], LINES);
+    for command in ["list", "list --json", "du", "du --json", "verify", "prune --keep 0 --dry-run"]
+    {
+        let script = format!("set -o pipefail; {{ sleep 0.2; il {command}; }} | true");
+        let mut bash = program("bash");
+        let output = run(bash.env("INTENTLOOP_HOME", house.dir()).args(["-c", &script]));
+        assert_eq!(said(&output), (Some(0), String::new(), String::new()), "il {command}");
+        let mut bash = program("bash");
+        let script = format!("il {command} >/dev/full");
+        let output = run(bash.env("INTENTLOOP_HOME", house.dir()).args(["-c", &script]));
+        assert_eq!(output.status.code(), Some(1), "il {command}");
+    }
 }
