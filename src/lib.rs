@@ -23,6 +23,10 @@
 //! | `sys` | the only `unsafe`: errno, poll, pty, tty, process, signal, mmap, locks | decides anything |
 //! | `error`, `time`, `hash` | leaves | import anything |
 //!
+//! For programs that use it as a library: [`Store`] holds sessions as streams of bytes;
+//! [`Library`] finds each [`Session`] with what is known of it, [`SessionFilter`] says which are
+//! meant, and an [`Event`] is a line of what happened. The command line uses the same.
+//!
 //! Invariants: `unsafe` is in `sys` alone. The capture loop is one thread and never blocks on the
 //! store. A store that fails never changes what the recorded command prints or returns.
 
@@ -48,6 +52,10 @@ pub mod cli;
 pub mod cmd;
 
 pub use error::{Error, Result};
+pub use event::Event;
+pub use library::{Library, Session};
+pub use session::Filter as SessionFilter;
+pub use store::Store;
 
 /// Runs the program on the process's own arguments.
 pub fn main() -> std::process::ExitCode {

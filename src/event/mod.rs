@@ -36,6 +36,38 @@ pub struct Evidence {
 }
 
 /// One event: the envelope, and what it says.
+/// ```
+/// use intentloop::Event;
+/// use intentloop::event::{Body, Source, UserMessage};
+/// # use intentloop::Store;
+/// # use intentloop::session::SessionId;
+/// # use intentloop::store::{Access, Exit, NewSession, StreamId};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let message = UserMessage { text: "Fix the login".into(), ..UserMessage::default() };
+/// let event = Event { turn: Some(1), ..Event::new(Source::Transcript, message) };
+/// let mut line = String::new();
+/// event.write_line(&mut line);
+///
+/// # let dir = std::env::temp_dir().join(format!("il-doc-event-{}", std::process::id()));
+/// # let id = SessionId::new(1_780_000_000_000, *b"any random").0;
+/// # let start_us = 1_780_000_000_000_000;
+/// # let store = Store::open(&dir, Access::Write)?;
+/// # let new = NewSession { id, start_us, label: [0; 16], meta: b"{}" };
+/// # let mut writer = store.begin(&new)?;
+/// // `writer` and `store` are those of a session.
+/// writer.append(StreamId::CONVERSATION, 5, line.as_bytes());
+/// # writer.end(Exit::Code(0), start_us)?;
+/// # let entry = store.entries()?.next().ok_or("no session")?;
+/// for (_, line) in store.records(&entry, StreamId::CONVERSATION) {
+///     let read = Event::parse_line(&line).ok_or("no event")?;
+///     assert_eq!(read, event);
+///     assert!(matches!(read.body, Body::UserMessage(said) if said.text == "Fix the login"));
+/// }
+/// # std::fs::remove_dir_all(&dir)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     /// il's session id; empty while unknown.

@@ -28,12 +28,71 @@ pub use stream::{Content, RING_LEN, STREAMS};
 const SIZE_DEFAULT: Size = Size::new(80, 24);
 
 /// The recorded sessions of one store.
+/// ```
+/// use intentloop::Library;
+/// # use intentloop::Store;
+/// # use intentloop::session::{Meta, SessionId};
+/// # use intentloop::store::{Access, Exit, NewSession, StreamId};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let dir = std::env::temp_dir().join(format!("il-doc-library-{}", std::process::id()));
+/// # let meta = Meta { argv: vec!["make".into()], ..Meta::default() };
+/// # let id = SessionId::new(1_780_000_000_000, *b"any random").0;
+/// # let start_us = 1_780_000_000_000_000;
+/// # let store = Store::open(&dir, Access::Write)?;
+/// # let meta = meta.to_json();
+/// # let new = NewSession { id, start_us, label: [0; 16], meta: meta.as_bytes() };
+/// # let mut writer = store.begin(&new)?;
+/// # writer.append(StreamId::STDOUT, 5, b"bye\r\n");
+/// # writer.end(Exit::Code(1), start_us + 2_000_000)?;
+/// // In `dir`, "make" was recorded.
+/// let library = Library::open(&dir)?;
+/// let newest = library.find(None)?;
+/// assert_eq!(newest.meta.argv, ["make"]);
+/// assert_eq!(library.sessions()?.count(), 1);
+///
+/// let mut output = Vec::new();
+/// library.copy(&newest, "stdout", &mut output)?;
+/// assert_eq!(output, b"bye\r\n");
+/// # std::fs::remove_dir_all(&dir)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Library {
     store: Store,
 }
 
 /// A recorded session.
+/// ```
+/// use intentloop::{Library, SessionFilter};
+/// use intentloop::session::Status;
+/// # use intentloop::Store;
+/// # use intentloop::session::{Meta, SessionId};
+/// # use intentloop::store::{Access, Exit, NewSession, StreamId};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let dir = std::env::temp_dir().join(format!("il-doc-session-{}", std::process::id()));
+/// # let meta = Meta { argv: vec!["claude".into()], ..Meta::default() };
+/// # let id = SessionId::new(1_780_000_000_000, *b"any random").0;
+/// # let start_us = 1_780_000_000_000_000;
+/// # let store = Store::open(&dir, Access::Write)?;
+/// # let meta = meta.to_json();
+/// # let new = NewSession { id, start_us, label: [0; 16], meta: meta.as_bytes() };
+/// # let mut writer = store.begin(&new)?;
+/// # writer.append(StreamId::STDOUT, 5, b"bye\r\n");
+/// # writer.end(Exit::Code(1), start_us + 2_000_000)?;
+/// let library = Library::open(&dir)?;
+/// for session in library.sessions()? {
+///     assert_eq!(session.status, Status::Failed);
+///     assert_eq!(session.agent(), Some("claude"));
+///     assert_eq!(session.duration_us(0), Some(2_000_000));
+///     assert!(session.matches(&SessionFilter::default()));
+/// }
+/// # std::fs::remove_dir_all(&dir)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Session {
     /// Its id.

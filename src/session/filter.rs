@@ -6,6 +6,36 @@ use super::{Meta, Status};
 
 /// Conditions on sessions. One that is empty holds for every session; one that asks for what is
 /// not known of a session does not hold for it.
+/// ```
+/// use intentloop::{Library, SessionFilter};
+/// use intentloop::session::Status;
+/// # use intentloop::Store;
+/// # use intentloop::session::{Meta, SessionId};
+/// # use intentloop::store::{Access, Exit, NewSession, StreamId};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let dir = std::env::temp_dir().join(format!("il-doc-filter-{}", std::process::id()));
+/// # let meta = Meta { tags: vec!["ci".into()], ..Meta::default() };
+/// # let id = SessionId::new(1_780_000_000_000, *b"any random").0;
+/// # let start_us = 1_780_000_000_000_000;
+/// # let store = Store::open(&dir, Access::Write)?;
+/// # let meta = meta.to_json();
+/// # let new = NewSession { id, start_us, label: [0; 16], meta: meta.as_bytes() };
+/// # let mut writer = store.begin(&new)?;
+/// # writer.append(StreamId::STDOUT, 5, b"bye\r\n");
+/// # writer.end(Exit::Code(1), start_us + 2_000_000)?;
+/// let filter = SessionFilter {
+///     statuses: vec![Status::Failed, Status::Lost],
+///     tags: vec!["ci".into()],
+///     ..SessionFilter::default()
+/// };
+/// let library = Library::open(&dir)?;
+/// let meant: Vec<_> = library.sessions()?.filter(|session| session.matches(&filter)).collect();
+/// assert_eq!(meant.len(), 1);
+/// # std::fs::remove_dir_all(&dir)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// It stands in one of these ways.

@@ -67,6 +67,34 @@ pub enum Access {
 }
 
 /// An open store. Cheap to clone; clones share one handle on the file.
+/// ```
+/// use intentloop::Store;
+/// use intentloop::session::SessionId;
+/// use intentloop::store::{Access, Append, Exit, NewSession, StreamId};
+/// use std::io::Read;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let dir = std::env::temp_dir().join(format!("il-doc-store-{}", std::process::id()));
+/// let store = Store::open(&dir, Access::Write)?;
+/// let id = SessionId::new(1_780_000_000_000, *b"any random");
+/// let mut writer = store.begin(&NewSession {
+///     id: id.0,
+///     start_us: 1_780_000_000_000_000,
+///     label: [0; 16],
+///     meta: b"{}",
+/// })?;
+/// // A second after the session's start.
+/// assert_eq!(writer.append(StreamId::STDOUT, 1_000_000, b"hello\r\n"), Append::Stored);
+/// writer.end(Exit::Code(0), 1_780_000_002_000_000)?;
+///
+/// let entry = store.find(&id.to_string(), 1)?.remove(0);
+/// let mut text = String::new();
+/// store.stream(&entry, StreamId::STDOUT).read_to_string(&mut text)?;
+/// assert_eq!((entry.id, text.as_str()), (id.0, "hello\r\n"));
+/// # std::fs::remove_dir_all(&dir)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Store {
     inner: Arc<Inner>,
