@@ -45,11 +45,15 @@ fn run(args: Args, global: &Global) -> Result<u8> {
     let sessions: Vec<Session> = library.sessions()?.collect();
     let mut progress = Line::new("du");
     let mut measured: Vec<(&Session, Room, Streams)> = Vec::new();
-    for (done, session) in sessions.iter().enumerate() {
-        progress.at(Progress { done: done as u64, total: sessions.len() as u64 });
+    let (mut done, total) = (0, library.bytes_on_disk()?);
+    for session in &sessions {
         let usage = library.usage(session)?;
         let room = Room { allocated: usage.tape + usage.notes, apparent: usage.apparent };
-        measured.push((session, room, library.stream_sizes(session)));
+        let streams = library.stream_sizes(session, &mut |bytes| {
+            done += bytes;
+            progress.at(Progress { done, total });
+        });
+        measured.push((session, room, streams));
     }
     drop(progress);
     let whole = Room {

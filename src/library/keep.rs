@@ -107,8 +107,9 @@ impl Library {
         self.store.usage(&session.entry)
     }
 
-    /// Bytes of each stream that a session has anything in. Reads all of the session.
-    pub fn stream_sizes(&self, session: &Session) -> Vec<(String, u64)> {
+    /// Bytes of each stream that a session has anything in. Reads all of the session; `step` hears
+    /// of each piece how long it is.
+    pub fn stream_sizes(&self, session: &Session, step: &mut dyn FnMut(u64)) -> Vec<(String, u64)> {
         let mut sizes: BTreeMap<StreamId, u64> = BTreeMap::new();
         for chain in [Chain::Tape, Chain::Notes] {
             let mut reader = self.store.read(&session.entry, chain);
@@ -116,6 +117,7 @@ impl Library {
                 match reader.next() {
                     Item::Frame { stream, bytes, .. } => {
                         *sizes.entry(stream).or_default() += bytes.len() as u64;
+                        step(bytes.len() as u64);
                     }
                     Item::Gap { .. } => {}
                     Item::Tail | Item::End => break,

@@ -3,7 +3,7 @@
 use super::catalog;
 use super::chain::{self, take_lease};
 use super::cursor::Cursor;
-use super::house::{self, Progress};
+use super::house::{self, Meter, Progress};
 use super::layout::{self, Cell, Identity, NOTICE, Status, Super};
 use super::reader::{Item, Reader, Why};
 use super::storage::{Held, LOCK_ALLOC, LOCK_GATE, LOCK_TRIES_MAX, Lock, Storage, lock_of_slot};
@@ -84,13 +84,19 @@ impl<'a> Copy<'a> {
     }
 
     /// Copies all of one chain.
-    pub fn chain(&mut self, chain: Chain, from: &mut Reader) -> io::Result<()> {
+    pub fn chain(
+        &mut self,
+        chain: Chain,
+        from: &mut Reader,
+        meter: &mut Meter<'_>,
+    ) -> io::Result<()> {
         let mut last_us = 0;
         loop {
             match from.next() {
                 Item::Frame { stream, t_us, bytes, flags } => {
                     last_us = t_us;
                     self.copied.bytes += bytes.len() as u64;
+                    meter.step(bytes.len() as u64);
                     self.append(chain, stream, flags, t_us, bytes)?;
                 }
                 Item::Gap { why: Why::Pruned, .. } => {}
@@ -150,11 +156,16 @@ impl<'a> Copy<'a> {
 }
 
 /// Copies one session of `from`; the caller knows that `s` does not have it.
-fn copy_session(s: &dyn Storage, from: &Store, entry: &Entry) -> io::Result<Copied> {
+fn copy_session(
+    s: &dyn Storage,
+    from: &Store,
+    entry: &Entry,
+    meter: &mut Meter<'_>,
+) -> io::Result<Copied> {
     let Some(identity) = entry.raw.identity else { return Ok(Copied::default()) };
     let mut copy = Copy::begin(s, &identity)?;
     for chain in [Chain::Notes, Chain::Tape] {
-        copy.chain(chain, &mut from.read(entry, chain))?;
+        copy.chain(chain, &mut from.read(entry, chain), meter)?;
     }
     copy.end(entry.raw.status, entry.tape_pruned)
 }
@@ -168,14 +179,14 @@ impl Store {
         let mut known: HashSet<[u8; 16]> = self.entries()?.map(|entry| entry.id).collect();
         let mut entries: Vec<Entry> = from.entries()?.collect();
         entries.sort_by_key(|entry| entry.start_us);
-        let (mut sum, total) = (Copied::default(), entries.len() as u64);
-        for (done, entry) in entries.iter().enumerate() {
-            progress(Progress { done: done as u64, total });
+        let mut sum = Copied::default();
+        let mut meter = Meter::new(from.usage_of_all()?.notes, progress);
+        for entry in &entries {
             if !known.insert(entry.id) {
                 sum.known += 1;
                 continue;
             }
-            sum.add(copy_session(&*storage, from, entry).map_err(|e| cannot(&e))?);
+            sum.add(copy_session(&*storage, from, entry, &mut meter).map_err(|e| cannot(&e))?);
         }
         storage.sync().map_err(|e| cannot(&e))?;
         Ok(sum)
@@ -210,16 +221,15 @@ impl Store {
         let new = old.sibling()?;
         let written = (|| {
             catalog::format(&*new, sup.id, sup.created_us, sup.machine)?;
-            let total = entries.len() as u64;
-            for (done, entry) in entries.iter().enumerate() {
-                progress(Progress { done: done as u64, total });
-                copy_session(&*new, self, entry)?;
+            let before = house::data_bytes(old, 0..old.size()?)?;
+            let mut meter = Meter::new(before, progress);
+            for entry in entries {
+                copy_session(&*new, self, entry, &mut meter)?;
             }
             new.sync()?;
             let after = house::data_bytes(&*new, 0..new.size()?)?;
-            let before = house::data_bytes(old, 0..old.size()?)?;
             old.replace_by(&*new)?;
-            Ok(Compacted { before, after, sessions: total })
+            Ok(Compacted { before, after, sessions: entries.len() as u64 })
         })();
         if written.is_err() {
             new.discard();

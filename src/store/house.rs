@@ -21,6 +21,23 @@ pub struct Progress {
     pub total: u64,
 }
 
+/// Bytes done of a total that is an estimate: no more is ever said to be done.
+pub(super) struct Meter<'a> {
+    now: Progress,
+    tell: &'a mut dyn FnMut(Progress),
+}
+
+impl<'a> Meter<'a> {
+    pub fn new(total: u64, tell: &'a mut dyn FnMut(Progress)) -> Meter<'a> {
+        Meter { now: Progress { done: 0, total }, tell }
+    }
+
+    pub fn step(&mut self, bytes: u64) {
+        self.now.done = self.now.done.saturating_add(bytes).min(self.now.total);
+        (self.tell)(self.now);
+    }
+}
+
 /// What giving room back came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Freed {

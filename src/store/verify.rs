@@ -3,7 +3,7 @@
 use super::catalog;
 use super::chain::{self, HeaderAt, Hop};
 use super::copy::{Copied, Copy, identity_in_notes};
-use super::house::Progress;
+use super::house::{Meter, Progress, data_bytes};
 use super::layout::{
     ChainId, ENTRIES_PER_PAGE, FIRST_LEASE, Identity, Kind, Lease, PAGE, PAGE_LEN, PageHeader,
     Super, salt,
@@ -149,7 +149,7 @@ impl Report {
 
 impl Store {
     /// Checks everything, by reading alone: superblocks, catalog, every page and frame, and that
-    /// no page has two owners. Progress counts pages.
+    /// no page has two owners. Progress counts bytes.
     pub fn verify(&self, progress: &mut dyn FnMut(Progress)) -> Result<Report> {
         let (storage, sup) = self.refreshed()?;
         self.verify_all(&storage, &sup, progress).map_err(|e| self.error("cannot verify", &e))
@@ -190,11 +190,12 @@ impl Store {
         }
         // What is being written meanwhile is not looked at twice: pages first, then frames.
         let end = s.size()?;
-        verify_pages(s, sup, end, &known, &mut report, progress)?;
+        let mut meter = Meter::new(2 * data_bytes(s, 0..end)?, progress);
+        verify_pages(s, sup, end, &known, &mut report, &mut meter)?;
         for entry in self.entries().map_err(|e| io::Error::other(e.to_string()))? {
             report.sessions += 1;
             for chain in [Chain::Notes, Chain::Tape] {
-                verify_chain(self.read(&entry, chain), &entry, chain, &mut report);
+                verify_chain(self.read(&entry, chain), &entry, chain, &mut report, &mut meter);
             }
         }
         Ok(report)
@@ -208,7 +209,7 @@ fn verify_pages(
     end: u64,
     known: &HashSet<u64>,
     report: &mut Report,
-    progress: &mut dyn FnMut(Progress),
+    meter: &mut Meter<'_>,
 ) -> io::Result<()> {
     let total = end / PAGE;
     let mut leases: BTreeMap<u64, (Lease, ChainId)> = BTreeMap::new();
@@ -216,9 +217,7 @@ fn verify_pages(
     while page < total {
         let Some(data) = s.next_data(page * PAGE)? else { break };
         page = page.max(data.start / PAGE);
-        if page % 1024 == 0 {
-            progress(Progress { done: page, total });
-        }
+        meter.step(PAGE);
         match chain::read_header(s, page) {
             HeaderAt::Sound(header) => {
                 report.pages += 1;
@@ -253,7 +252,13 @@ fn in_run(sup: &Super, page: u64) -> bool {
     sup.runs.iter().any(|&start| Lease { start, pages }.has(page))
 }
 
-fn verify_chain(mut reader: Reader, entry: &Entry, chain: Chain, report: &mut Report) {
+fn verify_chain(
+    mut reader: Reader,
+    entry: &Entry,
+    chain: Chain,
+    report: &mut Report,
+    meter: &mut Meter<'_>,
+) {
     let mut last_us = 0;
     let mut gap: Option<u64> = None;
     loop {
@@ -272,6 +277,7 @@ fn verify_chain(mut reader: Reader, entry: &Entry, chain: Chain, report: &mut Re
                 last_us = t_us;
                 report.frames += 1;
                 report.bytes += bytes.len() as u64;
+                meter.step(bytes.len() as u64);
             }
             Item::Gap { bytes, why: Why::Damaged } => {
                 gap = Some(gap.unwrap_or(0) + bytes);
@@ -317,15 +323,14 @@ fn salvage_all(
 ) -> io::Result<Copied> {
     let s = &**damaged;
     let total = s.size()? / PAGE;
+    let mut meter = Meter::new(2 * data_bytes(s, 0..total * PAGE)?, progress);
     let mut found: HashMap<u64, Found> = HashMap::new();
     let mut catalog_pages = Vec::new();
     let mut page = 0;
     while page < total {
         let Some(data) = s.next_data(page * PAGE)? else { break };
         page = page.max(data.start / PAGE);
-        if page % 1024 == 0 {
-            progress(Progress { done: page, total });
-        }
+        meter.step(PAGE);
         if let HeaderAt::Sound(header) = chain::read_header(s, page) {
             if header.chain.kind.is_chain() {
                 let session = found.entry(header.chain.salt).or_default();
@@ -359,7 +364,7 @@ fn salvage_all(
         }
         let raw = entry.unwrap_or_default();
         let is_named = named.is_some();
-        sum.add(salvage_one(damaged, target, &identity, is_named, session, raw)?);
+        sum.add(salvage_one(damaged, target, &identity, is_named, session, raw, &mut meter)?);
     }
     target.sync()?;
     Ok(sum)
@@ -395,6 +400,7 @@ fn salvage_one(
     is_named: bool,
     mut session: Found,
     raw: catalog::RawEntry,
+    meter: &mut Meter<'_>,
 ) -> io::Result<Copied> {
     let mut copy = Copy::begin(target, identity)?;
     for (kind, chain) in [(Kind::Notes, Chain::Notes), (Kind::Tape, Chain::Tape)] {
@@ -409,7 +415,8 @@ fn salvage_one(
         let mut pages = session.chains.remove(&id).unwrap_or_default();
         pages.sort_by_key(|header| header.seq);
         pages.dedup_by_key(|header| header.seq);
-        copy.chain(chain, &mut Reader::over(Arc::clone(damaged), Hop::over(id, pages), chain))?;
+        let mut reader = Reader::over(Arc::clone(damaged), Hop::over(id, pages), chain);
+        copy.chain(chain, &mut reader, meter)?;
     }
     if !is_named && copy.copied.bytes == 0 {
         // A session that a kill cut short before it said anything.
