@@ -326,20 +326,15 @@ fn set_private(left: &mut Left, mode: u16, on: bool) {
     }
 }
 
-/// Where the next ESC, SO or SI stands. Blocks of bytes are tested without a branch a byte, which
-/// the compiler turns into vector code: this runs over everything a command prints.
+/// Where the next ESC, SO or SI stands. Blocks of a fixed length are tested without a branch a
+/// byte, which the compiler turns into vector code: this runs over everything a command prints.
 fn next_control(bytes: &[u8]) -> Option<usize> {
-    const BLOCK: usize = 64;
     let hit = |b: u8| (b == 0x1b) | (b & 0xfe == 0x0e);
-    let blocks = bytes.chunks_exact(BLOCK);
-    let whole = blocks.len() * BLOCK;
-    for (block, chunk) in blocks.enumerate() {
-        if chunk.iter().fold(false, |any, b| any | hit(*b)) {
-            let at = chunk.iter().position(|b| hit(*b)).unwrap_or(0);
-            return Some(block * BLOCK + at);
-        }
-    }
-    bytes[whole..].iter().position(|b| hit(*b)).map(|at| whole + at)
+    let (blocks, rest) = bytes.as_chunks::<64>();
+    let found =
+        blocks.iter().position(|block| block.iter().map(|b| u8::from(hit(*b))).sum::<u8>() > 0);
+    let start = found.map_or(bytes.len() - rest.len(), |block| block * 64);
+    bytes[start..].iter().position(|b| hit(*b)).map(|at| start + at)
 }
 
 #[cfg(test)]

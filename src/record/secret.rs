@@ -5,8 +5,22 @@ pub const LINE_MAX: usize = 256;
 
 /// Words that end a prompt for a secret, lower case. A colon follows them, at any distance within
 /// the line that holds no full stop ("Password for me@host:", "Enter passphrase for key '/k':").
-const PROMPTS: &[&str] =
-    &["password", "passphrase", "passwort", "mot de passe", "contraseña", "passcode", "pin"];
+const PROMPTS: &[&str] = &[
+    "password",
+    "passphrase",
+    "passwort",
+    "mot de passe",
+    "contraseña",
+    "passcode",
+    "pin",
+    "verification code",
+    "one-time code",
+    "otp",
+    "api key",
+];
+
+/// The colon, and the last byte of the wide one.
+const COLON_ENDS: [u8; 2] = [b':', 0x9a];
 
 /// How the terminal treats what is typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +55,10 @@ impl LastLine {
     /// Whether the line asks for a secret: it ends with a prompt and a colon, and after that at
     /// most blanks and the marks a masked field shows.
     pub fn asks_for_secret(&self) -> bool {
+        // Most lines are told apart without a copy: this is asked at every key.
+        if !self.text.iter().any(|byte| COLON_ENDS.contains(byte)) {
+            return false;
+        }
         let line = without_escapes(&self.text).to_lowercase();
         let line = line.trim_end_matches(|c: char| c.is_whitespace() || "*•·●".contains(c));
         let Some(question) = line.strip_suffix([':', '：']) else { return false };
@@ -109,6 +127,9 @@ mod tests {
         check("Enter passphrase for key '/home/me/.ssh/id': ", true);
         check("\x1b[1mPassword:\x1b[0m ", true);
         check("Password: ****", true);
+        check("密码 password： ", true);
+        check("Verification code: ", true);
+        check("Paste your API key:", true);
         check("user\r\nPIN: ", true);
         check("Password: \r\n", false);
         check("Password: hunter2", false);
