@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// The time between two syncs of a session that is being written.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// Bytes of a window.
-const WINDOW_LEN: u64 = 256 * 1024;
+const WINDOW_LEN: u64 = 1024 * 1024;
 /// Bytes of a session's first window: most sessions need no more.
 const FIRST_WINDOW_LEN: u64 = 64 * 1024;
 /// Stack of the thread, which calls nothing deep.

@@ -77,10 +77,18 @@ impl Window {
         Ok(Window { base, len, offset, slot })
     }
 
-    /// Makes every page present, so that later writes do not have to. Done by reading: what is
-    /// there stays as it is.
+    /// Makes every page present, so that later writes do not have to; what is there stays as it
+    /// is. Where the kernel can (Linux 5.14), it makes them writable as well, which counts as
+    /// writing them.
     pub fn touch(&self) {
         let_sigbus_through();
+        #[cfg(target_os = "linux")]
+        // SAFETY: the range is the mapping, which lives as long as `self`; no byte changes.
+        if unsafe { libc::madvise(self.base.as_ptr().cast(), self.len, libc::MADV_POPULATE_WRITE) }
+            == 0
+        {
+            return;
+        }
         for at in (0..self.len).step_by(4096) {
             // SAFETY: `at` is inside the mapping, which lives as long as `self`.
             unsafe { self.base.as_ptr().add(at).read_volatile() };
