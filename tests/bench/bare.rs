@@ -1,5 +1,5 @@
-//! The least a relay can do: a PTY, raw mode, and bytes in both directions. It records nothing,
-//! knows no job control and loses no time. In a flood it makes two system calls a chunk.
+//! The least a relay can do: a PTY, raw mode, and bytes in both directions: poll, read, write. It
+//! records nothing and knows no job control.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -11,9 +11,6 @@ use rustix::stdio::{stdin, stdout};
 use rustix::termios::{OptionalActions, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
 
 use crate::terminal::{make_leader, open};
-
-/// Reads of output after which the keyboard is looked at.
-const TURNS: usize = 16;
 
 /// Relays the command `args`; its status is ours.
 pub fn main(args: &[String]) -> ExitCode {
@@ -43,25 +40,20 @@ pub fn main(args: &[String]) -> ExitCode {
 fn relay(ptmx: BorrowedFd<'_>) {
     let mut buffer = vec![0; 64 << 10];
     loop {
-        let mut idle = false;
-        for _ in 0..TURNS {
+        let keyboard = stdin();
+        let mut fds = [PollFd::new(&keyboard, PollFlags::IN), PollFd::new(&ptmx, PollFlags::IN)];
+        poll(&mut fds, None).unwrap();
+        let [typed, shown] = [0, 1].map(|at| !fds[at].revents().is_empty());
+        if typed {
+            let n = rustix::io::read(stdin(), &mut buffer).unwrap();
+            write_all(ptmx, &buffer[..n]);
+        }
+        if shown {
             match rustix::io::read(ptmx, &mut buffer) {
                 Ok(0) | Err(Errno::IO) => return,
                 Ok(n) => write_all(stdout(), &buffer[..n]),
-                Err(Errno::AGAIN) => {
-                    idle = true;
-                    break;
-                }
                 Err(e) => panic!("read: {e}"),
             }
-        }
-        let keyboard = stdin();
-        let mut fds = [PollFd::new(&keyboard, PollFlags::IN), PollFd::new(&ptmx, PollFlags::IN)];
-        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-        poll(&mut fds, if idle { None } else { Some(&now) }).unwrap();
-        if fds[0].revents().contains(PollFlags::IN) {
-            let n = rustix::io::read(stdin(), &mut buffer).unwrap();
-            write_all(ptmx, &buffer[..n]);
         }
     }
 }
