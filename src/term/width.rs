@@ -45,21 +45,73 @@ pub(super) const VS16: u32 = 0xfe0f;
 /// The byte order mark draws nothing and joins nothing.
 pub(super) const BOM: u32 = 0xfeff;
 
+/// Code points that the table speaks of.
 const TABLE_LEN: usize = 0x20000;
 
-static TABLE: [u8; TABLE_LEN] = table();
+/// Code points of a block. Blocks that have one class throughout are shared.
+const BLOCK_LEN: usize = 64;
 
-const fn table() -> [u8; TABLE_LEN] {
-    let mut table = [0; TABLE_LEN];
+/// Blocks that differ from each other.
+const BLOCKS: usize = blocks().1;
+
+/// The number of the block of every 64 code points.
+static INDEX: [u16; TABLE_LEN / BLOCK_LEN] = blocks().0;
+
+/// The classes of the blocks.
+static TABLE: [[u8; BLOCK_LEN]; BLOCKS] = table();
+
+const fn classes() -> [u8; TABLE_LEN] {
+    let mut classes = [0; TABLE_LEN];
     let mut r = 0;
     while r < RANGES.len() {
         let (first, last, class) = RANGES[r];
         let mut c = first;
         while c <= last {
-            table[c as usize] = class;
+            classes[c as usize] = class;
             c += 1;
         }
         r += 1;
+    }
+    classes
+}
+
+/// The block numbers, and how many blocks there are.
+const fn blocks() -> ([u16; TABLE_LEN / BLOCK_LEN], usize) {
+    const NONE: u16 = u16::MAX;
+    let classes = classes();
+    let mut index = [0; TABLE_LEN / BLOCK_LEN];
+    // The block that has nothing but this class.
+    let mut uniform = [NONE; 256];
+    let mut count = 0;
+    let mut block = 0;
+    while block < index.len() {
+        let start = block * BLOCK_LEN;
+        let class = classes[start];
+        let mut same = 1;
+        while same < BLOCK_LEN && classes[start + same] == class {
+            same += 1;
+        }
+        if same < BLOCK_LEN || uniform[class as usize] == NONE {
+            if same == BLOCK_LEN {
+                uniform[class as usize] = count;
+            }
+            index[block] = count;
+            count += 1;
+        } else {
+            index[block] = uniform[class as usize];
+        }
+        block += 1;
+    }
+    (index, count as usize)
+}
+
+const fn table() -> [[u8; BLOCK_LEN]; BLOCKS] {
+    let (classes, (index, _)) = (classes(), blocks());
+    let mut table = [[0; BLOCK_LEN]; BLOCKS];
+    let mut c = 0;
+    while c < TABLE_LEN {
+        table[index[c / BLOCK_LEN] as usize][c % BLOCK_LEN] = classes[c];
+        c += 1;
     }
     table
 }
@@ -68,8 +120,8 @@ const fn table() -> [u8; TABLE_LEN] {
 /// selectors (zero) and private use.
 #[inline]
 pub(super) fn class(c: u32) -> u8 {
-    match TABLE.get(c as usize) {
-        Some(class) => *class,
+    match INDEX.get(c as usize / BLOCK_LEN) {
+        Some(block) => TABLE[*block as usize][c as usize % BLOCK_LEN],
         None => match c {
             0x20000..=0x2fffd | 0x30000..=0x3fffd => WIDE,
             0xe0000..=0xe0fff => ZERO,
