@@ -2,20 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write as _};
 use std::path::{Component, Path};
 
-use super::{home, print};
+use super::{home, moment, print, screen};
 use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
 use crate::error::{Error, Result};
 use crate::event::{Body, Event, Evidence};
 use crate::format::markdown::{self, Head};
+use crate::format::recording::{Action, Header, OwnedAction, TimedAction};
 use crate::format::text::View;
-use crate::format::{codeloops, intendant, line, mask};
+use crate::format::{cast, censor, codeloops, html, intendant, line, mask, script, svg, text};
 use crate::json::{self, Object, Value};
-use crate::library::{Library, Session};
+use crate::library::{Library, Mark, Session, Step};
+use crate::term::transcript::{self, Transcript};
+use crate::term::{Options, Terminal};
 
-/// `il export FORMAT [ID] [-o PATH] [--raw]`.
+/// `il export FORMAT [ID] [-o PATH] [--input] [--at TIME] [--raw]`.
 pub(crate) const COMMAND: Command<Args> = Command {
     name: "export",
     summary: "Write a session for other programs to read",
@@ -26,6 +30,16 @@ pub(crate) const COMMAND: Command<Args> = Command {
         })
         .short('o')
         .hint(Hint::File),
+        Flag::switch("input", "Write also what was typed", |args: &mut Args| args.input = true),
+        Flag::value(
+            "at",
+            "TIME",
+            "Screen at TIME, not the last (svg)",
+            |args: &mut Args, value| {
+                args.at = Some(value.into_string().map_err(|_| "not a time")?);
+                Ok(())
+            },
+        ),
         Flag::switch("raw", "Leave secrets as they are", |args: &mut Args| args.raw = true),
     ],
     shared: &[],
@@ -54,6 +68,8 @@ pub(crate) struct Args {
     format: Option<&'static Format>,
     id: Option<String>,
     output: Option<OsString>,
+    input: bool,
+    at: Option<String>,
     raw: bool,
 }
 
@@ -61,25 +77,38 @@ pub(crate) struct Args {
 #[derive(Debug)]
 struct Format {
     name: &'static str,
+    /// It shows what went over a terminal.
+    of_terminal: bool,
     write: Write,
 }
 
-/// What a format is made of: one file, whose usual name is told too, or a directory of files.
+/// What a format is made of: one file, whose usual name is told too; one file of this extension
+/// that is written bit by bit, however long; or a directory of files.
 #[derive(Clone, Copy, Debug)]
 enum Write {
     File(fn(&Subject<'_>) -> (String, Vec<u8>)),
+    Stream(&'static str, fn(&Subject<'_>, &mut dyn io::Write) -> io::Result<()>),
     Directory(fn(&Subject<'_>) -> Files),
 }
+
+/// Columns of a prompt that say which turn it began.
+const LABEL_COLUMNS: usize = 60;
 
 /// Paths and bytes.
 type Files = Vec<(String, Vec<u8>)>;
 
 /// Every format.
 const FORMATS: &[Format] = &[
-    Format { name: "jsonl", write: Write::File(jsonl) },
-    Format { name: "md", write: Write::File(md) },
-    Format { name: codeloops::NAME, write: Write::File(to_codeloops) },
-    Format { name: intendant::NAME, write: Write::Directory(to_intendant) },
+    Format { name: "cast", of_terminal: true, write: Write::Stream("cast", cast3) },
+    Format { name: "cast2", of_terminal: true, write: Write::Stream("cast", cast2) },
+    Format { name: "script", of_terminal: true, write: Write::Directory(to_script) },
+    Format { name: "html", of_terminal: true, write: Write::File(to_html) },
+    Format { name: "svg", of_terminal: true, write: Write::File(to_svg) },
+    Format { name: "txt", of_terminal: true, write: Write::Stream("txt", txt) },
+    Format { name: "jsonl", of_terminal: false, write: Write::File(jsonl) },
+    Format { name: "md", of_terminal: false, write: Write::File(md) },
+    Format { name: codeloops::NAME, of_terminal: false, write: Write::File(to_codeloops) },
+    Format { name: intendant::NAME, of_terminal: false, write: Write::Directory(to_intendant) },
 ];
 
 const NAMES: &[&str] = &names();
@@ -100,6 +129,9 @@ struct Subject<'a> {
     session: &'a Session,
     events: Vec<Event>,
     raw: bool,
+    input: bool,
+    /// The moment of a screen.
+    at_us: u64,
 }
 
 fn run(args: Args, global: &Global) -> Result<u8> {
@@ -108,7 +140,21 @@ fn run(args: Args, global: &Global) -> Result<u8> {
     let session = library.find(args.id.as_deref())?;
     let events = library.events(&session);
     let events = if args.raw { events } else { events.into_iter().map(masked).collect() };
-    let subject = Subject { library: &library, session: &session, events, raw: args.raw };
+    let at_us = match &args.at {
+        None => u64::MAX,
+        Some(_) if format.name != "svg" => {
+            return Err(Error::usage("--at goes with svg alone"));
+        }
+        Some(text) => moment::parse(text, &library, &session)?,
+    };
+    let (library, session) = (&library, &session);
+    let (raw, input) = (args.raw, args.input);
+    let subject = Subject { library, session, events, raw, input, at_us };
+    if format.of_terminal && subject.is_empty() {
+        return Err(Error::failed(format!("cannot export {}", format.name))
+            .why("nothing was recorded of a terminal")
+            .with_hint("'il export md' writes the conversation"));
+    }
     let output = args.output.as_deref().map(Path::new);
     match (format.write, output) {
         (Write::File(write), None) => print(write(&subject).1)?,
@@ -117,6 +163,23 @@ fn run(args: Args, global: &Global) -> Result<u8> {
             let path = if path.is_dir() { path.join(name) } else { path.to_owned() };
             put(&path, &bytes)?;
             print(format!("Wrote {} to {}\n", line::size(bytes.len() as u64), path.display()))?;
+        }
+        (Write::Stream(_, write), None) => {
+            let mut out = BufWriter::with_capacity(screen::PIECE_LEN, io::stdout().lock());
+            write(&subject, &mut out)
+                .and_then(|()| out.flush())
+                .map_err(|e| Error::io("cannot write to standard output", &e))?;
+        }
+        (Write::Stream(extension, write), Some(path)) => {
+            let path = match path.is_dir() {
+                true => path.join(format!("{}.{extension}", session.id)),
+                false => path.to_owned(),
+            };
+            let failed = |e: io::Error| Error::io(format!("cannot write {}", path.display()), &e);
+            let mut out = BufWriter::new(File::create(&path).map_err(failed)?);
+            write(&subject, &mut out).and_then(|()| out.flush()).map_err(failed)?;
+            let len = out.get_ref().metadata().map_err(failed)?.len();
+            print(format!("Wrote {} to {}\n", line::size(len), path.display()))?;
         }
         (Write::Directory(_), None) => {
             return Err(Error::usage(format!("{} is a directory of files", format.name))
@@ -157,6 +220,150 @@ fn directory(dir: &Path, files: Files) -> Result<()> {
 
 fn put(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).map_err(|e| Error::io(format!("cannot write {}", path.display()), &e))
+}
+
+impl Subject<'_> {
+    /// Whether nothing happened on a terminal: the session was told, not recorded.
+    fn is_empty(&self) -> bool {
+        self.session.meta.imported.is_some() && self.library.replay(self.session).is_at_end()
+    }
+
+    /// What the recording's file says at its head.
+    fn header(&self) -> Header {
+        let header = self.session.header();
+        let shown = |text: Option<String>| {
+            text.map(|text| if self.raw { text } else { mask::mask(&text).into_owned() })
+        };
+        Header { command: shown(header.command), title: shown(header.title), ..header }
+    }
+
+    /// Hands over the session's actions, turns among them as markers, without secrets.
+    fn actions<E>(
+        &self,
+        pass: &mut impl FnMut(TimedAction<'_>) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        let mut censor = (!self.raw).then(censor::Censor::default);
+        let mut take = |action: TimedAction<'_>| match &mut censor {
+            Some(censor) => censor.push(action, pass),
+            None => pass(action),
+        };
+        let marks = self.library.marks(self.session);
+        let mut turns = marks.iter().filter(|mark| mark.turn.is_some()).peekable();
+        let mut replay = self.library.replay(self.session);
+        while let Step::Action((time_us, action)) = replay.next() {
+            while let Some(mark) = turns.next_if(|mark| mark.t_us <= time_us) {
+                take((mark.t_us, Action::Marker(&turn(mark))))?;
+            }
+            match action {
+                // A terminal would have put the carriage returns.
+                Action::Output(bytes) if self.session.is_plain() => {
+                    let mut text = Vec::with_capacity(bytes.len() + bytes.len() / 16);
+                    for b in bytes {
+                        text.extend_from_slice(if *b == b'\n' {
+                            b"\r\n"
+                        } else {
+                            std::slice::from_ref(b)
+                        });
+                    }
+                    take((time_us, Action::Output(&text)))?;
+                }
+                action => take((time_us, action))?,
+            }
+        }
+        match censor {
+            Some(censor) => censor.finish(pass),
+            None => Ok(()),
+        }
+    }
+
+    /// The same, all at once.
+    fn all_actions(&self) -> Vec<(u64, OwnedAction)> {
+        let mut all = Vec::new();
+        let _ = self.actions(&mut |(time_us, action)| {
+            all.push((time_us, action.to_owned()));
+            Ok::<(), std::convert::Infallible>(())
+        });
+        all
+    }
+}
+
+fn turn(mark: &Mark) -> String {
+    let label = line::cut(&line::clean(text::first_line(&mark.label).trim()), LABEL_COLUMNS);
+    let colon = if label.is_empty() { "" } else { ": " };
+    format!("turn {}{colon}{label}", mark.turn.unwrap_or(0))
+}
+
+fn cast3(subject: &Subject<'_>, out: &mut dyn io::Write) -> io::Result<()> {
+    to_cast(cast::Version::V3, subject, out)
+}
+
+fn cast2(subject: &Subject<'_>, out: &mut dyn io::Write) -> io::Result<()> {
+    to_cast(cast::Version::V2, subject, out)
+}
+
+fn to_cast(
+    version: cast::Version,
+    subject: &Subject<'_>,
+    out: &mut dyn io::Write,
+) -> io::Result<()> {
+    let mut text = String::new();
+    let mut writer = cast::Writer::new(version, &subject.header(), subject.input, &mut text);
+    out.write_all(text.as_bytes())?;
+    subject.actions(&mut |action| {
+        text.clear();
+        writer.push(action, &mut text);
+        out.write_all(text.as_bytes())
+    })
+}
+
+fn to_script(subject: &Subject<'_>) -> Files {
+    let actions = subject.all_actions();
+    let actions = actions.iter().map(|(time_us, action)| (*time_us, action.borrow()));
+    let files = script::write(&subject.header(), subject.input, actions);
+    let mut all = vec![
+        ("typescript".to_owned(), files.output),
+        ("timing".to_owned(), files.timing.into_bytes()),
+    ];
+    all.extend(files.input.map(|input| ("input".to_owned(), input)));
+    all
+}
+
+fn to_html(subject: &Subject<'_>) -> (String, Vec<u8>) {
+    let actions = subject.all_actions();
+    let actions = actions.iter().map(|(time_us, action)| (*time_us, action.borrow()));
+    let page = html::page(&subject.header(), actions, !subject.raw);
+    (format!("{}.html", subject.session.id), page.into_bytes())
+}
+
+fn to_svg(subject: &Subject<'_>) -> (String, Vec<u8>) {
+    let mut terminal = Terminal::new(subject.session.size(), Options::default());
+    let _ = subject.actions(&mut |(time_us, action)| {
+        let wanted = time_us <= subject.at_us;
+        wanted.then(|| action.show_on(&mut terminal)).ok_or(())
+    });
+    let svg = svg::screen(terminal.screen(), !subject.raw);
+    (format!("{}.svg", subject.session.id), svg.into_bytes())
+}
+
+/// The settled text.
+fn txt(subject: &Subject<'_>, out: &mut dyn io::Write) -> io::Result<()> {
+    let mut transcript = Transcript::new(subject.session.size(), Options::default());
+    let mut put = |lines: &[transcript::Line]| {
+        let text = transcript::text(lines, false);
+        let text = if subject.raw { text.into() } else { mask::mask(&text) };
+        out.write_all(text.as_bytes())
+    };
+    let mut end_us = 0;
+    subject.actions(&mut |(time_us, action)| {
+        end_us = time_us;
+        match action {
+            Action::Output(bytes) => transcript.feed(time_us, bytes),
+            Action::Resize(size) => transcript.resize(time_us, size),
+            _ => {}
+        }
+        put(&transcript.take_lines())
+    })?;
+    put(&transcript.finish(end_us))
 }
 
 fn jsonl(subject: &Subject<'_>) -> (String, Vec<u8>) {

@@ -1,12 +1,13 @@
 //! `il import`: sessions of other programs, and of other stores, into this one.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{home, print};
+use super::{home, print, recordings};
 use crate::cli::{Command, Global, Hint, Operand, Operands};
 use crate::error::{Error, Result};
 use crate::format::line;
@@ -68,6 +69,8 @@ struct Sum {
     /// Files of directories that are of no known kind.
     other: u64,
     seen: u64,
+    /// Recordings of several files that were come across.
+    together: BTreeSet<PathBuf>,
 }
 
 fn run(args: Args, global: &Global) -> Result<u8> {
@@ -107,7 +110,8 @@ fn take(store: &Store, path: &Path, depth: usize, sum: &mut Sum) -> Result<()> {
     if starts_as_store(path) {
         return take_store(store, path, backup(path), sum);
     }
-    if depth > 0 && path.extension().is_none_or(|e| e != "jsonl") {
+    let known = path.extension().is_some_and(|e| e == "jsonl" || e == "cast");
+    if depth > 0 && !known && !recordings::is_typescript(&start_of(path)) {
         return sum.not_known(path, depth, "");
     }
     let bytes = match read(path, SESSION_LEN_MAX) {
@@ -120,8 +124,41 @@ fn take(store: &Store, path: &Path, depth: usize, sum: &mut Sum) -> Result<()> {
             let files = [File { path: &name, bytes: &bytes }];
             put(store, codeloops::NAME, path, &session, &files, &name, sum)
         }
-        None => sum.not_known(path, depth, "no format that il knows"),
+        None => take_recording(store, path, depth, &bytes, sum),
     }
+}
+
+fn take_recording(
+    store: &Store,
+    path: &Path,
+    depth: usize,
+    bytes: &[u8],
+    sum: &mut Sum,
+) -> Result<()> {
+    let found = match recordings::find(path, bytes) {
+        Ok(Some(found)) => found,
+        Ok(None) => return sum.not_known(path, depth, "no format that il knows"),
+        Err(why) => return sum.leave(path, why),
+    };
+    // Of files that belong together, each may have been named.
+    let whole = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if !sum.together.insert(whole(&found.files[0].0)) {
+        return Ok(());
+    }
+    sum.seen += 1;
+    progress(&format!("{} sessions", sum.seen));
+    let from = whole(path);
+    let natives = found.natives();
+    let (recording, modified) = (&found.recording, found.modified);
+    match library::import_recording(store, found.format, &from, recording, modified, &natives)? {
+        Taken::Known(_) => sum.known += 1,
+        Taken::New(_) => {
+            sum.count(found.format, 1);
+            sum.broken += recording.broken.len() as u64;
+            sum.bytes += natives.iter().map(|file| file.bytes.len() as u64).sum::<u64>();
+        }
+    }
+    Ok(())
 }
 
 fn take_dir(store: &Store, path: &Path, depth: usize, sum: &mut Sum) -> Result<()> {
@@ -178,10 +215,16 @@ fn is_log(dir: &Path) -> bool {
 
 /// Whether a file begins like a page of a store: a backup has whatever name it was given.
 fn starts_as_store(path: &Path) -> bool {
-    let mut start = [0; PAGE_START.len()];
-    let read =
-        fs::File::open(path).and_then(|mut file| io::Read::read_exact(&mut file, &mut start));
-    read.is_ok() && start == PAGE_START
+    start_of(path).starts_with(&PAGE_START)
+}
+
+/// The first bytes of a file; fewer where there are not so many.
+fn start_of(path: &Path) -> [u8; 32] {
+    let mut start = [0; 32];
+    if let Ok(mut file) = fs::File::open(path) {
+        let _ = io::Read::read(&mut file, &mut start);
+    }
+    start
 }
 
 fn backup(path: &Path) -> Result<Store> {

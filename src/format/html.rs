@@ -5,10 +5,12 @@
 //! the rows that changed. The page's script only puts them together, so nothing in a recording is
 //! ever interpreted by it.
 
+use super::censor::cover;
+use super::mask;
 use super::recording::{Action, Header, TimedAction};
 use crate::json::write_string;
 use crate::term::transcript::{Line, Settled, Transcript};
-use crate::term::{Format, Options, Size, palette, push_html_text};
+use crate::term::{Options, Size, palette, push_html, push_html_text};
 use std::collections::HashMap;
 use std::fmt::Write;
 
@@ -22,10 +24,15 @@ const WHOLE_EVERY: usize = 100;
 const STYLE: &str = include_str!("html/page.css");
 const SCRIPT: &str = include_str!("html/page.js");
 
-/// The page of a recording. `events` are gone through once.
-pub fn page<'a>(header: &Header, events: impl Iterator<Item = TimedAction<'a>> + Clone) -> String {
+/// The page of a recording. `events` are gone through once. With `masks`, secrets on the screens
+/// and in the text are covered.
+pub fn page<'a>(
+    header: &Header,
+    events: impl Iterator<Item = TimedAction<'a>> + Clone,
+    masks: bool,
+) -> String {
     let end_us = events.clone().last().map_or(0, |(time_us, _)| time_us);
-    let mut film = Film::new(header.size, FRAME_US_MIN.max(end_us / FRAMES_MAX));
+    let mut film = Film::new(header.size, FRAME_US_MIN.max(end_us / FRAMES_MAX), masks);
     let mut transcript = Transcript::new(header.size, Options::default());
     let mut marks = Vec::new();
     for (time_us, action) in events {
@@ -60,7 +67,7 @@ pub fn page<'a>(header: &Header, events: impl Iterator<Item = TimedAction<'a>> +
          aria-label=\"Speed\"><option>0.5<option selected>1<option>2<option>4<option>16\
          </select></p>\n</div>\n<pre id=\"text\">\n",
     );
-    push_lines(&lines, &mut out);
+    push_lines(&lines, masks, &mut out);
     out.push_str("</pre>\n<script type=\"application/json\" id=\"film\">");
     film.push_json(end_us, &marks, &mut out);
     out.push_str("</script>\n<script>\n");
@@ -82,7 +89,7 @@ fn push_colors(out: &mut String) {
 }
 
 /// Each line leads to the moment it was seen.
-fn push_lines(lines: &[Line], out: &mut String) {
+fn push_lines(lines: &[Line], masks: bool, out: &mut String) {
     let mut blank = true;
     for line in lines {
         let is_blank = line.text.trim().is_empty();
@@ -92,7 +99,8 @@ fn push_lines(lines: &[Line], out: &mut String) {
         blank = is_blank;
         let class = if line.kind == Settled::Transient { " class=\"t\"" } else { "" };
         let _ = write!(out, "<span{class} data-t=\"{}\">", line.seen.time_us / 1000);
-        push_html_text(&line.text, out);
+        let text = if masks { mask::mask(&line.text) } else { line.text.as_str().into() };
+        push_html_text(&text, out);
         out.push_str("</span>\n");
     }
 }
@@ -111,11 +119,13 @@ struct Film {
     size: Size,
     frames: String,
     count: usize,
+    masks: bool,
 }
 
 impl Film {
-    fn new(size: Size, interval_us: u64) -> Film {
+    fn new(size: Size, interval_us: u64, masks: bool) -> Film {
         Film {
+            masks,
             interval_us,
             next_us: 0,
             touched: false,
@@ -147,14 +157,19 @@ impl Film {
     fn shoot(&mut self, time_us: u64, transcript: &Transcript) {
         self.touched = false;
         let screen = transcript.terminal().screen();
-        let html = screen.render(Format::Html, 0);
         let mut numbers: Vec<usize> = Vec::new();
-        for row in html.lines() {
-            let number = match self.rows.get(row) {
+        for y in 0..usize::from(screen.size().rows) {
+            let mut runs = screen.row_runs(y);
+            if self.masks {
+                cover(&mut runs);
+            }
+            let mut row = String::new();
+            push_html(&runs, &mut row);
+            let number = match self.rows.get(&row) {
                 Some(number) => *number,
                 None => {
-                    self.order.push(row.to_owned());
-                    self.rows.insert(row.to_owned(), self.order.len() - 1);
+                    self.order.push(row.clone());
+                    self.rows.insert(row, self.order.len() - 1);
                     self.order.len() - 1
                 }
             };
@@ -225,7 +240,7 @@ mod tests {
             (1_500_000, Action::Marker("turn 2")),
             (2_000_000, Action::Output(b"\x1b[31mtwo")),
         ];
-        let page = page(&header, events.into_iter());
+        let page = page(&header, events.into_iter(), true);
         assert!(page.contains("<title>a &lt;b&gt; &amp; c</title>"));
         assert!(page.contains("data-t=\"0\">one</span>"));
         assert!(page.contains("\"marks\":[[1500,\"turn 2\"]]"));

@@ -1,6 +1,7 @@
 //! Sessions to text and to other tools' files, and those files to sessions.
 
 pub mod cast;
+pub mod censor;
 pub mod codeloops;
 pub mod html;
 pub mod intendant;

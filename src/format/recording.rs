@@ -1,6 +1,6 @@
 //! A terminal recording as other recorders' files hold it: a header, and events in time.
 
-use crate::term::Size;
+use crate::term::{Size, Terminal};
 
 /// What is known of a recording apart from its events. What is None is left out of files.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +49,28 @@ pub enum Action<'a> {
     Marker(&'a str),
     /// The program ended with this status.
     Exit(i32),
+}
+
+impl Action<'_> {
+    /// The same, owned.
+    pub fn to_owned(self) -> OwnedAction {
+        match self {
+            Action::Output(bytes) => OwnedAction::Output(bytes.to_vec()),
+            Action::Input(bytes) => OwnedAction::Input(bytes.to_vec()),
+            Action::Resize(size) => OwnedAction::Resize(size),
+            Action::Marker(label) => OwnedAction::Marker(label.to_owned()),
+            Action::Exit(status) => OwnedAction::Exit(status),
+        }
+    }
+
+    /// Does to a terminal what the action did to the one it was recorded on.
+    pub fn show_on(self, terminal: &mut Terminal) {
+        match self {
+            Action::Output(bytes) => terminal.feed(bytes),
+            Action::Resize(size) => terminal.resize(size),
+            Action::Input(_) | Action::Marker(_) | Action::Exit(_) => {}
+        }
+    }
 }
 
 /// An action and when: microseconds since the recording began. Times do not fall.

@@ -160,7 +160,58 @@ pub fn read(timing: &str, output: &[u8], input: Option<&[u8]>) -> Recording {
             None => recording.broken.push((i + 1, "not a timing entry".to_owned())),
         }
     }
+    let told = recording.events.iter().any(|(_, action)| matches!(action, OwnedAction::Exit(_)));
+    if let Some(status) = exit_status(output_rest).filter(|_| !told) {
+        recording.events.push((now_us, OwnedAction::Exit(status)));
+    }
     recording
+}
+
+/// The exit status that a data file's footer tells.
+fn exit_status(footer: &[u8]) -> Option<i32> {
+    let footer = std::str::from_utf8(footer).ok()?.strip_prefix("\nScript done on ")?;
+    footer.split_once("COMMAND_EXIT_CODE=\"")?.1.split('"').next()?.parse().ok()
+}
+
+/// Whether a file begins like a timing.
+pub fn is_timing(start: &[u8]) -> bool {
+    let line = start.split(|b| *b == b'\n').next().unwrap_or(&[]);
+    let advanced =
+        line.len() > 4 && matches!(line[0], b'H' | b'O' | b'I' | b'S') && line[1] == b' ';
+    let at = if advanced { 2 } else { 0 };
+    let digits = |from: usize| line[from..].iter().take_while(|b| b.is_ascii_digit()).count();
+    let whole = if line.len() > at { digits(at) } else { 0 };
+    whole > 0 && line.get(at + whole) == Some(&b'.') && digits(at + whole + 1) > 0
+}
+
+/// What stands in a data file between its header line and its footer, which is not told apart.
+pub fn body(file: &[u8]) -> &[u8] {
+    after_first_line(file)
+}
+
+/// Whether `timing` tells of as many bytes as `output` holds, and then how many were typed.
+pub fn fit(timing: &[u8], output: &[u8]) -> Option<u64> {
+    if !is_timing(timing) {
+        return None;
+    }
+    let (mut printed, mut typed) = (0u64, 0u64);
+    for line in timing.split(|b| *b == b'\n') {
+        let mut words = line.split(|b| *b == b' ');
+        let kind = words.next().unwrap_or(&[]);
+        let count = |word: Option<&[u8]>| {
+            std::str::from_utf8(word.unwrap_or(&[])).ok()?.parse::<u64>().ok()
+        };
+        match kind {
+            b"O" => printed = printed.saturating_add(count(words.nth(1)).unwrap_or(0)),
+            b"I" => typed = typed.saturating_add(count(words.nth(1)).unwrap_or(0)),
+            [b'0'..=b'9', ..] => printed = printed.saturating_add(count(words.next()).unwrap_or(0)),
+            _ => {}
+        }
+    }
+    let rest = |len: u64| after_first_line(output).get(usize::try_from(len).ok()?..);
+    let ends = |rest: &[u8]| rest.is_empty() || rest.starts_with(b"\nScript done on ");
+    let fits = rest(printed).is_some_and(ends) || rest(printed + typed).is_some_and(ends);
+    fits.then_some(typed)
 }
 
 fn after_first_line(bytes: &[u8]) -> &[u8] {
@@ -302,6 +353,23 @@ mod tests {
         );
         assert_eq!(recording.broken.len(), 2);
         assert_eq!(recording.header.start, Some((1_795_168_800, 0)));
+        let ended = b"Script started on x\nab\nScript done on y [COMMAND_EXIT_CODE=\"3\"]\n";
+        let ended = read("0.1 2\n", ended, None);
+        assert_eq!(ended.events.last(), Some(&(100_000, OwnedAction::Exit(3))));
+    }
+
+    #[test]
+    fn files_that_belong_together_know_it() {
+        let files = write(&header(), true, events().into_iter());
+        let timing = files.timing.as_bytes();
+        assert_eq!(fit(timing, &files.output), Some(1));
+        assert_eq!(fit(b"0.1 3\n0.2 4\n", b"Script started on x\nabcdefg"), Some(0));
+        assert_eq!(fit(b"0.1 3\n0.2 4\n", b"Script started on x\nabcdefgh"), None);
+        assert_eq!(fit(b"O 0.1 3\nI 0.2 4\n", b"Script started on x\nabcdefg"), Some(4));
+        assert_eq!(fit(timing, b"Script started on x\n"), None);
+        for not in ["", "H", "O x", "0.", ".1 2", "12 3", "{}"] {
+            assert!(!is_timing(not.as_bytes()), "{not}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A screen as SVG: text laid on the cell grid, so that a font's widths cannot make it drift.
 
+use super::censor::cover;
 use crate::term::{Color, ColorKind, Pen, Screen, palette, push_html_text};
 use std::fmt::Write;
 
@@ -11,8 +12,8 @@ const BASELINE: usize = 13;
 const FOREGROUND: &str = "#d0d0d0";
 const BACKGROUND: &str = "#161616";
 
-/// The screen as one SVG document.
-pub fn screen(screen: &Screen) -> String {
+/// The screen as one SVG document; with `masks`, secrets on it are covered.
+pub fn screen(screen: &Screen, masks: bool) -> String {
     let size = screen.size();
     let (width, height) = (usize::from(size.cols) * CELL_W, usize::from(size.rows) * CELL_H);
     let mut out = format!(
@@ -21,7 +22,11 @@ pub fn screen(screen: &Screen) -> String {
          xml:space=\"preserve\">\n<rect width=\"100%\" height=\"100%\" fill=\"{BACKGROUND}\"/>\n"
     );
     for y in 0..usize::from(size.rows) {
-        for run in screen.row_runs(y) {
+        let mut runs = screen.row_runs(y);
+        if masks {
+            cover(&mut runs);
+        }
+        for run in runs {
             let (x, top, w) = (run.col * CELL_W, y * CELL_H, run.cols * CELL_W);
             let (fg, bg) = colors(run.pen);
             if let Some(bg) = bg {
@@ -104,7 +109,7 @@ mod tests {
     fn text_is_laid_on_cells_and_escaped() {
         let mut terminal = Terminal::new(Size::new(10, 2), Options::default());
         terminal.feed("a<\x1b[1;31m世\x1b[0;7m&\x1b[8mx".as_bytes());
-        let svg = super::screen(terminal.screen());
+        let svg = super::screen(terminal.screen(), true);
         for part in [
             "width=\"80\" height=\"34\"",
             "<text x=\"0\" y=\"13\" textLength=\"16\" lengthAdjust=\"spacingAndGlyphs\" \

@@ -1,12 +1,15 @@
 //! Sessions of other programs into the store: their events, and their files byte for byte.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::event::{Body, Evidence};
 use crate::format::native::{File, Foreign};
+use crate::format::recording::{Action, OwnedAction, Recording};
 use crate::hash::sha256;
-use crate::session::{Ending, Imported, ImportedFile, Meta, SessionId, Status};
+use crate::json::write_object;
+use crate::session::{Ending, Imported, ImportedFile, Meta, SessionId, Status, WindowSize};
 use crate::store::{Append, Entry, Exit, NewSession, State, Store, StreamId, Writer};
 use crate::sys::signal::Signal;
 use crate::sys::time;
@@ -35,6 +38,142 @@ pub fn import(
     places: &[Evidence],
 ) -> Result<Taken> {
     let id = id_of(format, session.started, files);
+    let meta = meta_of(id, format, from, session, files, places);
+    let started = session.started.unwrap_or_default();
+    let exit = match session.status {
+        Some(Status::Succeeded) => Exit::Code(0),
+        Some(Status::Interrupted) => Exit::Signal(Signal::INT.0 as u16),
+        Some(_) => Exit::Code(1),
+        None => Exit::Unknown,
+    };
+    let end_us = session.ended.unwrap_or(started).unix_us;
+    put(store, id, format, &meta, (exit, end_us), &mut |writer| {
+        write(writer, id, started, session, files, places)
+    })
+}
+
+/// Puts a terminal's recording into the store, unless the same content is there. `modified` is
+/// when its file was written: the end of a recording that does not say when it began.
+///
+/// # Errors
+/// The store cannot be written; nothing of the session is left then.
+pub fn import_recording(
+    store: &Store,
+    format: &str,
+    from: &Path,
+    recording: &Recording,
+    modified: WallTime,
+    files: &[File<'_>],
+) -> Result<Taken> {
+    let header = &recording.header;
+    let known = header
+        .start
+        .map(|(s, offset_s)| WallTime { unix_us: s.saturating_mul(1_000_000), offset_s });
+    let id = id_of(format, known, files);
+    let duration_us = recording.events.last().map_or(0, |(time_us, _)| *time_us);
+    let span = i64::try_from(duration_us).unwrap_or(i64::MAX);
+    let started = known.unwrap_or_else(|| modified.plus_us(-span));
+    let started = time::local(started.unix_us);
+    let exit = recording.events.iter().rev().find_map(|(_, action)| match action {
+        OwnedAction::Exit(status) => Some(*status),
+        _ => None,
+    });
+    let bytes = |of: fn(&OwnedAction) -> usize| {
+        recording.events.iter().map(|(_, action)| of(action) as u64).sum()
+    };
+    let ending = exit.map(|status| Ending {
+        ended: started.plus_us(span),
+        duration_us,
+        exit_code: u8::try_from(status).ok(),
+        bytes_out: bytes(|a| if let OwnedAction::Output(bytes) = a { bytes.len() } else { 0 }),
+        bytes_in: bytes(|a| if let OwnedAction::Input(bytes) = a { bytes.len() } else { 0 }),
+        ..Ending::default()
+    });
+    let meta = Meta {
+        id: Some(id),
+        argv: argv_of(header.command.as_deref().unwrap_or("")),
+        name: header.title.clone().filter(|title| !title.is_empty()),
+        started,
+        size: Some(WindowSize { cols: header.size.cols, rows: header.size.rows }),
+        term: header.term.clone(),
+        il_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        imported: Some(Imported {
+            format: format.to_owned(),
+            from: from.to_string_lossy().into_owned(),
+            status: exit.map(|code| if code == 0 { Status::Succeeded } else { Status::Failed }),
+            ..Imported::default()
+        }),
+        ending,
+        ..Meta::default()
+    };
+    let exit = exit.map_or(Exit::Unknown, |status| Exit::Code(status.clamp(0, 255) as u16));
+    let end_us = started.plus_us(span).unix_us;
+    put(store, id, format, &meta, (exit, end_us), &mut |writer| {
+        recording.actions().try_for_each(|(time_us, action)| {
+            let mut text = String::new();
+            let (stream, bytes) = match action {
+                Action::Output(bytes) => (StreamId::STDOUT, bytes),
+                Action::Input(bytes) => (StreamId::STDIN, bytes),
+                Action::Resize(size) => {
+                    write_object(&mut text, |o| {
+                        o.string("kind", "resize");
+                        o.int("cols", size.cols);
+                        o.int("rows", size.rows);
+                    });
+                    (StreamId::EVENTS, text.as_bytes())
+                }
+                Action::Marker(label) => {
+                    write_object(&mut text, |o| {
+                        o.string("kind", "marker");
+                        o.string("text", label);
+                    });
+                    (StreamId::EVENTS, text.as_bytes())
+                }
+                Action::Exit(_) => return Ok(()),
+            };
+            stored(writer.append(stream, time_us, bytes))
+        })
+    })
+}
+
+/// The words of a command line, if quoting them gives it again; else it is one word, for how its
+/// shell would take it apart is not known.
+fn argv_of(command: &str) -> Vec<OsString> {
+    let mut words: Vec<OsString> = Vec::new();
+    let (mut word, mut any, mut quoted) = (String::new(), false, false);
+    let mut chars = command.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\'' => (quoted, any) = (!quoted, true),
+            ' ' if !quoted => {
+                words.extend(std::mem::take(&mut any).then(|| std::mem::take(&mut word).into()));
+            }
+            '\\' if !quoted => {
+                word.extend(chars.next());
+                any = true;
+            }
+            c => {
+                word.push(c);
+                any = true;
+            }
+        }
+    }
+    words.extend(any.then(|| word.into()));
+    match crate::format::line::words(&words) == command {
+        true => words,
+        false => vec![command.into()],
+    }
+}
+
+/// Writes a session that ends like `end`: how, and when in microseconds since 1970.
+fn put(
+    store: &Store,
+    id: SessionId,
+    format: &str,
+    meta: &Meta,
+    (exit, end_us): (Exit, i64),
+    write: &mut dyn FnMut(&mut Writer) -> Result<()>,
+) -> Result<Taken> {
     if let Some(entry) = entry_of(store, id)? {
         match entry.state {
             State::Lost => {
@@ -43,23 +182,14 @@ pub fn import(
             State::Ended(_) | State::Live => return Ok(Taken::Known(id)),
         }
     }
-    let meta = meta_of(id, format, from, session, files, places);
     let text = meta.to_json();
-    let started = session.started.unwrap_or_default();
     let mut writer = store.begin(&NewSession {
         id: id.0,
-        start_us: started.unix_us,
+        start_us: meta.started.unix_us,
         label: label(format),
         meta: text.as_bytes(),
     })?;
-    let exit = match session.status {
-        Some(Status::Succeeded) => Exit::Code(0),
-        Some(Status::Interrupted) => Exit::Signal(Signal::INT.0 as u16),
-        Some(_) => Exit::Code(1),
-        None => Exit::Unknown,
-    };
-    let end_us = session.ended.unwrap_or(started).unix_us;
-    let written = write(&mut writer, id, started, session, files, places);
+    let written = write(&mut writer);
     let written = written.and_then(|()| match writer.end(exit, end_us)?.dropped {
         0 => Ok(()),
         _ => Err(full()),

@@ -6,6 +6,7 @@ mod facts;
 mod find;
 mod import;
 mod keep;
+mod replay;
 mod stream;
 
 use std::path::Path;
@@ -20,8 +21,9 @@ use crate::term::Size;
 use crate::time::WallTime;
 
 pub use facts::absolute;
-pub use import::{Taken, import};
+pub use import::{Taken, import, import_recording};
 pub use keep::Removed;
+pub use replay::{Mark, Replay, Step};
 pub use stream::{Content, RING_LEN, STREAMS};
 
 /// The size of a session that had no terminal.

@@ -2,12 +2,14 @@
 
 use std::io::{self, Write};
 
+use super::replay::{Step, is_output};
 use super::{Library, Session};
 use crate::error::{Error, Result};
+use crate::format::recording::Action;
 use crate::json::{self, write_object};
 use crate::store::{Chain, Item, Reader, State, StreamId, Why};
 use crate::term::transcript::{self, Transcript};
-use crate::term::{Format, Options, Size, Terminal};
+use crate::term::{Format, Options, Terminal};
 
 /// The streams that every session has, in the order they are listed.
 pub const STREAMS: [&str; 8] =
@@ -15,9 +17,6 @@ pub const STREAMS: [&str; 8] =
 
 /// Bytes of the `ring` stream: the last of the output.
 pub const RING_LEN: usize = 256 * 1024;
-
-/// LNM: what was not printed on a terminal has line feeds without carriage returns.
-const NEW_LINE_MODE: &[u8] = b"\x1b[20h";
 
 /// What was read of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -133,14 +132,16 @@ impl Library {
 
     /// What a person saw, settled: each line once, no animation, no escapes.
     fn copy_text(&self, session: &Session, out: &mut dyn Write) -> io::Result<Content> {
-        let mut transcript = Transcript::new(session.size(), Options::default());
+        let options = Options { history_rows: 0, ..Options::default() };
+        let mut transcript = Transcript::of(session.terminal(options));
         let mut content = Content::default();
         let mut at_us = 0;
-        content.damaged = self.replay(session, |t_us, shown| {
+        content.damaged = self.shown(session, |t_us, action| {
             at_us = t_us;
-            match shown {
-                Shown::Bytes(bytes) => transcript.feed(t_us, bytes),
-                Shown::Size(size) => transcript.resize(t_us, size),
+            match action {
+                Action::Output(bytes) => transcript.feed(t_us, bytes),
+                Action::Resize(size) => transcript.resize(t_us, size),
+                _ => {}
             }
             let lines = transcript.take_lines();
             content.bytes += write_lines(&lines, out)?;
@@ -152,47 +153,39 @@ impl Library {
 
     /// The last screen, as text.
     fn copy_screen(&self, session: &Session, out: &mut dyn Write) -> io::Result<Content> {
-        let mut terminal = Terminal::new(session.size(), Options::default());
-        let damaged = self.replay(session, |_, shown| {
-            match shown {
-                Shown::Bytes(bytes) => terminal.feed(bytes),
-                Shown::Size(size) => terminal.resize(size),
-            }
-            Ok(())
-        })?;
+        let (terminal, damaged) = self.screen_at(session, u64::MAX);
         let text = terminal.screen().render(Format::Text, 0);
         out.write_all(text.as_bytes())?;
         Ok(Content { bytes: text.len() as u64, damaged })
     }
 
-    /// Hands over, in order, what was shown on the session's terminal and how its size changed.
-    /// Returns how many stretches cannot be read.
-    fn replay(
-        &self,
-        session: &Session,
-        mut show: impl FnMut(u64, Shown<'_>) -> io::Result<()>,
-    ) -> io::Result<u64> {
-        let mut reader = self.store.read(&session.entry, Chain::Tape);
-        let mut damaged = 0;
-        if session.meta.size.is_none() {
-            show(0, Shown::Bytes(NEW_LINE_MODE))?;
-        }
-        loop {
-            match reader.next() {
-                Item::Frame { stream, t_us, bytes, .. } if is_output(stream) => {
-                    show(t_us, Shown::Bytes(bytes))?;
-                }
-                Item::Frame { stream: StreamId::EVENTS, t_us, bytes, .. } => {
-                    if let Some(size) = resize_of(bytes) {
-                        show(t_us, Shown::Size(size))?;
-                    }
-                }
-                Item::Frame { .. } => {}
-                Item::Gap { why: Why::Damaged, .. } => damaged += 1,
-                Item::Gap { .. } => {}
-                Item::Tail | Item::End => return Ok(damaged),
+    /// The terminal as it was at `t_us`, what happened at that microsecond included, and how many
+    /// stretches before it cannot be read.
+    pub fn screen_at(&self, session: &Session, t_us: u64) -> (Terminal, u64) {
+        let mut terminal = session.terminal(Options::default());
+        let mut replay = self.replay(session);
+        while replay.peek_us().is_some_and(|next_us| next_us <= t_us) {
+            if let Step::Action((_, action)) = replay.next() {
+                action.show_on(&mut terminal);
             }
         }
+        (terminal, replay.damaged())
+    }
+
+    /// Hands over, in order, what was shown on the session's terminal and how its size changed.
+    /// Returns how many stretches cannot be read.
+    fn shown(
+        &self,
+        session: &Session,
+        mut show: impl FnMut(u64, Action<'_>) -> io::Result<()>,
+    ) -> io::Result<u64> {
+        let mut replay = self.replay(session);
+        while let Step::Action((t_us, action)) = replay.next() {
+            if matches!(action, Action::Output(_) | Action::Resize(_)) {
+                show(t_us, action)?;
+            }
+        }
+        Ok(replay.damaged())
     }
 
     fn copy_meta(&self, session: &Session, out: &mut dyn Write) -> io::Result<Content> {
@@ -252,28 +245,10 @@ impl Library {
     }
 }
 
-/// Something that changed the picture.
-enum Shown<'a> {
-    Bytes(&'a [u8]),
-    Size(Size),
-}
-
-/// The new size, if the event is a change of it.
-fn resize_of(event: &[u8]) -> Option<Size> {
-    let value = json::parse(event).ok().filter(|value| value.str_at("kind") == Some("resize"))?;
-    let cells = |name: &str| value.u64_at(name).and_then(|n| u16::try_from(n).ok());
-    Some(Size::new(cells("cols")?, cells("rows")?))
-}
-
 fn write_lines(lines: &[transcript::Line], out: &mut dyn Write) -> io::Result<u64> {
     let text = transcript::text(lines, false);
     out.write_all(text.as_bytes())?;
     Ok(text.len() as u64)
-}
-
-/// Whether a stream is something the command printed.
-fn is_output(stream: StreamId) -> bool {
-    [StreamId::STDOUT, StreamId::STDERR, StreamId::TERMINAL].contains(&stream)
 }
 
 enum Noted {

@@ -51,7 +51,7 @@ pub enum Item<'a> {
 }
 
 /// Reads one chain from its start. Never fails: what cannot be read is a gap.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Reader {
     storage: Arc<dyn Storage>,
     /// None when there is no catalog to ask.

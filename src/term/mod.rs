@@ -34,7 +34,7 @@ pub use history::HISTORY_BYTES_MAX;
 pub use osc::{LINK_CHARS_MAX, TITLE_CHARS_MAX};
 pub use parse::{CSI_LEN_MAX, STRING_LEN_MAX};
 pub use render::{Format, StyledRun};
-pub(crate) use render::{palette, push_html_text};
+pub(crate) use render::{palette, push_html, push_html_text};
 pub use reply::REPLIES_LEN_MAX;
 pub use screen::{Clear, Event, Observer, Screen};
 pub use style::{Color, ColorKind, LINK_BYTES_MAX, LINKS_MAX, Link, Pen, STYLES_MAX};

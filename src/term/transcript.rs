@@ -150,8 +150,12 @@ struct List {
 impl Transcript {
     /// A transcript of a window of `size`, starting blank.
     pub fn new(size: Size, options: Options) -> Transcript {
-        let options = Options { history_rows: 0, ..options };
-        Transcript { terminal: Terminal::new(size, options), list: List::default(), fed_at_us: 0 }
+        Transcript::of(Terminal::new(size, Options { history_rows: 0, ..options }))
+    }
+
+    /// A transcript of what happens on `terminal` from here on. It needs no history.
+    pub fn of(terminal: Terminal) -> Transcript {
+        Transcript { terminal, list: List::default(), fed_at_us: 0 }
     }
 
     /// Takes bytes the program wrote at `time_us`. Times must not fall.

@@ -3,6 +3,7 @@
 mod chroot;
 mod cli;
 mod completion;
+mod export;
 mod filters;
 mod house;
 mod install;
