@@ -21,6 +21,7 @@ mod recordings;
 mod rm;
 mod run;
 mod screen;
+mod search;
 mod show;
 mod verify;
 mod vt;
@@ -41,6 +42,7 @@ pub const COMMANDS: &[Section] = &[
             &show::COMMAND,
             &list::COMMAND,
             &dump::COMMAND,
+            &search::COMMAND,
             &attach::COMMAND,
         ],
     },
@@ -84,6 +86,11 @@ fn version() -> String {
 /// A session id as it was typed.
 pub(crate) fn id(word: std::ffi::OsString) -> std::result::Result<String, String> {
     word.into_string().map_err(|_| "not a session id".to_owned())
+}
+
+/// A value that must be text.
+pub(crate) fn text(value: std::ffi::OsString) -> std::result::Result<String, String> {
+    value.into_string().map_err(|_| "not UTF-8".to_owned())
 }
 
 /// Writes to standard output, all of it, or says why not.

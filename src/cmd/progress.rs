@@ -35,13 +35,18 @@ impl Line {
             write(&format!("\r{}\x1b[K", text(self.command, progress)));
         }
     }
+
+    /// Takes the line from the terminal, so that something else can be printed; it comes again.
+    pub(super) fn hide(&mut self) {
+        if std::mem::take(&mut self.shown) {
+            write("\r\x1b[K");
+        }
+    }
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
-        if self.shown {
-            write("\r\x1b[K");
-        }
+        self.hide();
     }
 }
 

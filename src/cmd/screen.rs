@@ -18,6 +18,11 @@ pub(super) fn is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
+/// Whether standard output may be coloured (<https://no-color.org>).
+pub(super) fn is_coloured() -> bool {
+    is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// The columns of the terminal that standard output is.
 pub(super) fn columns() -> usize {
     match tty::size(io::stdout().as_fd()) {

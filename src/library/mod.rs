@@ -7,7 +7,9 @@ mod find;
 mod import;
 mod keep;
 mod replay;
+pub mod search;
 mod stream;
+mod text;
 
 use std::path::Path;
 

@@ -174,7 +174,7 @@ impl Library {
 
     /// Hands over, in order, what was shown on the session's terminal and how its size changed.
     /// Returns how many stretches cannot be read.
-    fn shown(
+    pub(super) fn shown(
         &self,
         session: &Session,
         mut show: impl FnMut(u64, Action<'_>) -> io::Result<()>,
@@ -245,7 +245,7 @@ impl Library {
     }
 }
 
-fn write_lines(lines: &[transcript::Line], out: &mut dyn Write) -> io::Result<u64> {
+pub(super) fn write_lines(lines: &[transcript::Line], out: &mut dyn Write) -> io::Result<u64> {
     let text = transcript::text(lines, false);
     out.write_all(text.as_bytes())?;
     Ok(text.len() as u64)

@@ -13,6 +13,7 @@ mod programs;
 mod util;
 
 mod relay;
+mod search;
 mod store;
 mod tidy;
 mod agent;

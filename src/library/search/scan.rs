@@ -1,0 +1,149 @@
+//! The words of a query in text that comes in pieces, without more of it in memory than the lines
+//! around a hit.
+
+use std::ops::Range;
+
+use super::{Found, LINE_LEN_MAX, Query};
+
+/// Words belong together on the screen if they are so many lines apart or nearer.
+pub(super) const NEAR_LINES: usize = 2;
+
+/// Text that is collected before it is looked through.
+const WINDOW_LEN: usize = 256 << 10;
+
+/// A line that is longer is looked through before its end is known.
+const PENDING_LEN_MAX: usize = 1 << 20;
+
+/// Text on its way past a query.
+#[derive(Debug)]
+pub(super) struct Scan<'q> {
+    query: &'q Query,
+    /// Whole pieces, the first bytes of which may have been looked through.
+    text: Vec<u8>,
+    /// Up to here it was looked through; the start of a line.
+    next: usize,
+    /// How much there was when it was last looked through.
+    looked: usize,
+    /// Where pieces begin, and their times.
+    marks: Vec<(usize, u64)>,
+}
+
+impl<'q> Scan<'q> {
+    pub(super) fn new(query: &'q Query) -> Scan<'q> {
+        Scan { query, text: Vec::new(), next: 0, looked: 0, marks: Vec::new() }
+    }
+
+    /// Takes a piece that was seen at `t_us`, and hands over what is found up to it.
+    pub(super) fn feed(&mut self, t_us: u64, piece: &[u8], found: &mut dyn FnMut(u64, Found)) {
+        if self.marks.last().is_none_or(|(_, last_us)| *last_us != t_us) {
+            self.marks.push((self.text.len(), t_us));
+        }
+        self.text.extend_from_slice(piece);
+        if self.text.len() - self.looked >= WINDOW_LEN {
+            self.run(self.text.len() - self.next >= PENDING_LEN_MAX, found);
+            self.forget();
+            self.looked = self.text.len();
+        }
+    }
+
+    /// There is no more to come.
+    pub(super) fn finish(mut self, found: &mut dyn FnMut(u64, Found)) {
+        self.run(true, found);
+    }
+
+    /// Looks through what is there; what lacks lines after it waits for them, unless it is `last`.
+    fn run(&mut self, last: bool, found: &mut dyn FnMut(u64, Found)) {
+        let [rarest, others @ ..] = &self.query.needles[..] else { return };
+        let around = NEAR_LINES.max(self.query.context);
+        while let Some(at) = rarest.find(&self.text, self.next) {
+            let line = line_around(&self.text, at.start, at.end);
+            let near = match others.is_empty() {
+                true => line.clone(),
+                false => lines_around(&self.text, &line, NEAR_LINES),
+            };
+            let whole = lines_around(&self.text, &line, around);
+            if !last && whole.end >= self.text.len() {
+                // Nothing before this line can be a hit any more.
+                self.next = line.start;
+                return;
+            }
+            if others.iter().all(|needle| needle.find(&self.text[near.clone()], 0).is_some()) {
+                let mark = self.marks.partition_point(|(start, _)| *start <= at.start);
+                let t_us = mark.checked_sub(1).map_or(0, |mark| self.marks[mark].1);
+                found(t_us, cut(&self.text, line.clone(), at.start, self.query.context));
+            }
+            self.next = (line.end + 1).min(self.text.len());
+        }
+        // A word may begin in this piece and end in the next.
+        let reach = self.text.len().saturating_sub(rarest.len());
+        let from = if last { reach } else { line_around(&self.text, reach, reach).start };
+        self.next = self.next.max(from);
+    }
+
+    /// Lets go of what no hit to come can show.
+    fn forget(&mut self) {
+        let around = NEAR_LINES.max(self.query.context);
+        let keep = lines_around(&self.text, &(self.next..self.next), around).start;
+        let keep = keep.max(self.next.saturating_sub(PENDING_LEN_MAX));
+        // Now and then, not for every line.
+        if keep < self.text.len() / 2 {
+            return;
+        }
+        self.text.drain(..keep);
+        self.next -= keep;
+        let first = self.marks.partition_point(|(start, _)| *start <= keep).saturating_sub(1);
+        self.marks.drain(..first);
+        self.marks.iter_mut().for_each(|(start, _)| *start = start.saturating_sub(keep));
+    }
+}
+
+/// All words of the query in one text, wherever they are in it.
+pub(super) fn whole(query: &Query, text: &str) -> Option<Found> {
+    let mut places = query.needles.iter().map(|needle| needle.find(text.as_bytes(), 0));
+    let first = places.next()??;
+    if !places.all(|place| place.is_some()) {
+        return None;
+    }
+    let line = line_around(text.as_bytes(), first.start, first.end);
+    Some(cut(text.as_bytes(), line, first.start, query.context))
+}
+
+/// The lines that a range of bytes touches, without the last line feed.
+fn line_around(text: &[u8], start: usize, end: usize) -> Range<usize> {
+    let from = text[..start].iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+    let to = text[end..].iter().position(|b| *b == b'\n').map_or(text.len(), |at| end + at);
+    from..to
+}
+
+/// A range of whole lines, and `count` more before and after it.
+fn lines_around(text: &[u8], lines: &Range<usize>, count: usize) -> Range<usize> {
+    let mut range = lines.clone();
+    for _ in 0..count {
+        if range.start > 0 {
+            range.start = line_around(text, range.start - 1, range.start - 1).start;
+        }
+        if range.end < text.len() {
+            range.end = line_around(text, range.end + 1, range.end + 1).end;
+        }
+    }
+    range
+}
+
+/// The line of a hit, and those around it.
+fn cut(text: &[u8], line: Range<usize>, hit: usize, context: usize) -> Found {
+    let around = lines_around(text, &line, context);
+    let lines = |range: &[u8]| -> Vec<String> {
+        let lines = range.strip_suffix(b"\n").unwrap_or(range).split(|b| *b == b'\n');
+        let cut =
+            |line: &[u8]| String::from_utf8_lossy(&line[..line.len().min(LINE_LEN_MAX)]).into();
+        lines.take(if range.is_empty() { 0 } else { context }).map(cut).collect()
+    };
+    // Of a line too long, the part around the hit.
+    let from = line.start.max(hit.saturating_sub(LINE_LEN_MAX / 2));
+    let own = String::from_utf8_lossy(&text[from..line.end.min(from + LINE_LEN_MAX)]);
+    Found {
+        line: own.trim_matches('\u{fffd}').replace('\n', " "),
+        before: lines(&text[around.start..line.start]),
+        after: lines(&text[(line.end + 1).min(around.end)..around.end]),
+    }
+}

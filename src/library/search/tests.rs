@@ -1,0 +1,98 @@
+//! Words in texts that come in pieces: pieces, words, and the lines that are hits.
+
+use super::scan::{Scan, whole};
+use super::*;
+
+fn query(words: &[&str], context: usize) -> Query {
+    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    Query::new(&words, &[], context).expect("words")
+}
+
+/// The hits in `text` cut into pieces of `len` bytes, piece `n` seen at `n` microseconds.
+fn hits(query: &Query, text: &str, len: usize) -> Vec<(u64, Found)> {
+    let mut found = Vec::new();
+    let mut scan = Scan::new(query);
+    for (t_us, piece) in text.as_bytes().chunks(len).enumerate() {
+        scan.feed(t_us as u64, piece, &mut |t_us, hit| found.push((t_us, hit)));
+    }
+    scan.finish(&mut |t_us, hit| found.push((t_us, hit)));
+    found
+}
+
+fn check(words: &[&str], text: &str, expected: &[&str]) {
+    for len in [1, 3, 1000] {
+        let found = hits(&query(words, 0), text, len);
+        let lines: Vec<&str> = found.iter().map(|(_, hit)| hit.line.as_str()).collect();
+        assert_eq!(lines, expected, "{words:?} in pieces of {len}");
+    }
+}
+
+#[test]
+fn words_are_found_line_by_line() {
+    check(&["b"], "a\nab\nc\nB", &["ab", "B"]);
+    check(&["B"], "a\nab\nc\nB", &["B"]);
+    check(&["x"], "a\nb", &[]);
+    check(&["a"], "a a a", &["a a a"]);
+    check(&["über"], "ÜBERALL\n", &["ÜBERALL"]);
+    check(&["rate limit"], "the rate\nlimit", &["the rate limit"]);
+}
+
+#[test]
+fn words_belong_together_within_two_lines() {
+    check(&["needle", "hay"], "needle hay", &["needle hay"]);
+    check(&["needle", "hay"], "needle\n\nhay", &["needle"]);
+    check(&["needle", "hay"], "hay\n\nneedle", &["needle"]);
+    check(&["needle", "hay"], "needle\n\n\nhay", &[]);
+    check(&["needle", "hay", "x"], "needle\nhay", &[]);
+}
+
+#[test]
+fn a_hit_has_its_time_and_the_lines_around_it() {
+    let text = "one\ntwo\nthree needle\nfour\nfive\n";
+    let found = hits(&query(&["needle"], 1), text, 4);
+    let [(t_us, hit)] = &found[..] else { panic!("{found:?}") };
+    assert_eq!(
+        (*t_us, hit.before.as_slice(), hit.after.as_slice()),
+        (3, &["two".to_owned()][..], &["four".to_owned()][..])
+    );
+    let found = hits(&query(&["needle"], 9), text, 4);
+    assert_eq!(found[0].1.before, ["one", "two"]);
+    assert_eq!(found[0].1.after, ["four", "five"]);
+}
+
+/// More text than is looked through at once, and lines longer than that.
+#[test]
+fn what_is_long_is_searched_whole() {
+    for filler in ["filler line\n", "filler without an end "] {
+        let mut text = String::new();
+        for n in 0..3 {
+            text.push_str(&filler.repeat(70_000));
+            text.push_str(&format!("needle{n}\n"));
+        }
+        let found = hits(&query(&["needle"], 0), &text, 5000);
+        let lines: Vec<&str> =
+            found.iter().map(|(_, hit)| &hit.line[hit.line.len() - 7..]).collect();
+        assert_eq!(lines, ["needle0", "needle1", "needle2"], "{filler}");
+        assert!(found.iter().all(|(_, hit)| hit.line.len() <= LINE_LEN_MAX));
+    }
+}
+
+#[test]
+fn a_message_is_searched_as_a_whole() {
+    let message = "first hay\n\n\n\n\nthen the needle\n";
+    let found = whole(&query(&["needle", "hay"], 0), message).expect("a hit");
+    assert_eq!(found.line, "then the needle");
+    assert!(whole(&query(&["needle", "straw"], 0), message).is_none());
+}
+
+#[test]
+fn spans_do_not_overlap() {
+    let query = query(&["aa", "aab"], 0);
+    assert_eq!(query.spans("aab aaa"), [0..3, 4..6]);
+}
+
+#[test]
+fn every_text_of_a_value_is_searched() {
+    let value = crate::json::parse(br#"{"a":["x",1,{"b":"y"}],"c":"z"}"#).expect("JSON");
+    assert_eq!(strings(&value), "x\ny\nz\n");
+}
