@@ -93,7 +93,9 @@ enum Layout {
 fn run(args: Args, global: &Global) -> Result<u8> {
     let query = Query::new(&args.words, &args.places, args.context)
         .ok_or_else(|| Error::usage("nothing to look for"))?;
-    let library = Library::open(&home::dir(global)?)?;
+    // Where the store can be written, text that had to be made is kept for the next time.
+    let dir = home::dir(global)?;
+    let library = Library::open_to_change(&dir).or_else(|_| Library::open(&dir))?;
     let filter = args.filter.meant()?;
     let layout = match (args.json, screen::is_terminal()) {
         (true, _) => Layout::Json,

@@ -8,7 +8,9 @@ use super::{Library, Session};
 use crate::error::{Error, Result};
 use crate::json::{self, Object, Value};
 use crate::session::Status;
-use crate::store::{Access, Append, Chain, Entry, Exit, Item, Progress, Store, StreamId, Usage};
+use crate::store::{
+    Access, Append, Chain, Entry, Exit, Item, Progress, Store, StreamId, Usage, Writer,
+};
 use crate::sys::time;
 
 /// Bytes that a block of `stat(2)` stands for, whatever the filesystem's own blocks are.
@@ -79,24 +81,36 @@ impl Library {
                 .why("it is running")
                 .with_hint("a running session is never removed; pin it when it has ended"));
         }
-        let text = self.store.records(&session.entry, StreamId::META).last();
-        let text = text.map_or_else(|| session.meta.to_json().into_bytes(), |(_, text)| text);
-        let value = json::parse(&text).unwrap_or_default();
-        let mut members = value.as_object().cloned().unwrap_or_else(Object::new);
-        members.remove("pinned");
-        if pinned {
-            members.insert("pinned", true);
-        }
-        let mut text = String::new();
-        Value::Object(members).write(&mut text);
         let mut writer = self.store.resume(&session.entry)?;
-        let since_us = time::wall().unix_us - session.entry.start_us;
-        let t_us = u64::try_from(since_us).unwrap_or(0);
-        if writer.append(StreamId::META, t_us, text.as_bytes()) != Append::Stored {
+        if !self.amend(session, &mut writer, "pinned", pinned.then_some(Value::Bool(true))) {
             return Err(cannot().why("the store cannot be written"));
         }
         writer.end(Exit::Unknown, 0)?;
         Ok(true)
+    }
+
+    /// Gives a member of a session's metadata another value, or none, and leaves the others as
+    /// whoever wrote them has. Whether that could be written.
+    pub(super) fn amend(
+        &self,
+        session: &Session,
+        writer: &mut Writer,
+        name: &str,
+        value: Option<Value>,
+    ) -> bool {
+        let text = self.last_meta(&session.entry);
+        let text = text.unwrap_or_else(|| session.meta.to_json().into_bytes());
+        let known = json::parse(&text).unwrap_or_default();
+        let mut members = known.as_object().cloned().unwrap_or_else(Object::new);
+        members.remove(name);
+        if let Some(value) = value {
+            members.insert(name, value);
+        }
+        let mut text = String::new();
+        Value::Object(members).write(&mut text);
+        let since_us = time::wall().unix_us - session.entry.start_us;
+        let t_us = u64::try_from(since_us).unwrap_or(0);
+        writer.append(StreamId::META, t_us, text.as_bytes()) == Append::Stored
     }
 
     /// Room that a session takes.

@@ -27,6 +27,7 @@ pub use import::{Taken, import, import_recording};
 pub use keep::Removed;
 pub use replay::{Mark, Replay, Step};
 pub use stream::{Content, RING_LEN, STREAMS};
+use text::KeptText;
 
 /// The size of a session that had no terminal.
 const SIZE_DEFAULT: Size = Size::new(80, 24);
@@ -106,6 +107,8 @@ pub struct Session {
     /// How it stands.
     pub status: Status,
     entry: Entry,
+    /// Where its settled text is kept, if it is.
+    text: Option<KeptText>,
 }
 
 impl Library {
@@ -138,14 +141,23 @@ impl Library {
     }
 
     fn load(&self, entry: Entry) -> Session {
-        let text = self.store.records(&entry, StreamId::META).last();
-        let meta = text.and_then(|(_, text)| json::parse(&text).ok());
+        let meta = self.last_meta(&entry).and_then(|text| json::parse(&text).ok());
+        let text = meta.as_ref().and_then(KeptText::from_meta);
         let mut meta = meta.as_ref().map(Meta::from_json).unwrap_or_default();
         if meta.started == WallTime::default() {
             meta.started = time::local(entry.start_us);
         }
         let status = status_of(&entry, &meta);
-        Session { id: SessionId(entry.id), meta, status, entry }
+        Session { id: SessionId(entry.id), meta, status, entry, text }
+    }
+
+    /// What is known of a session, as the text that was written last.
+    fn last_meta(&self, entry: &Entry) -> Option<Vec<u8>> {
+        // It mostly stands on the last page, however much stands between.
+        let mut records = self.store.records(entry, StreamId::META);
+        records.seek_end();
+        let last = records.last().or_else(|| self.store.records(entry, StreamId::META).last());
+        last.map(|(_, text)| text)
     }
 }
 

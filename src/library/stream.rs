@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::format::recording::Action;
 use crate::json::{self, write_object};
 use crate::store::{Chain, Item, Reader, State, StreamId, Why};
-use crate::term::transcript::{self, Transcript};
+use crate::term::transcript;
 use crate::term::{Format, Options, Terminal};
 
 /// The streams that every session has, in the order they are listed.
@@ -132,23 +132,12 @@ impl Library {
 
     /// What a person saw, settled: each line once, no animation, no escapes.
     fn copy_text(&self, session: &Session, out: &mut dyn Write) -> io::Result<Content> {
-        let options = Options { history_rows: 0, ..Options::default() };
-        let mut transcript = Transcript::of(session.terminal(options));
-        let mut content = Content::default();
-        let mut at_us = 0;
-        content.damaged = self.shown(session, |t_us, action| {
-            at_us = t_us;
-            match action {
-                Action::Output(bytes) => transcript.feed(t_us, bytes),
-                Action::Resize(size) => transcript.resize(t_us, size),
-                _ => {}
-            }
-            let lines = transcript.take_lines();
-            content.bytes += write_lines(&lines, out)?;
-            Ok(())
+        let mut bytes = 0;
+        let damaged = self.settled(session, &mut |_, text| {
+            bytes += text.len() as u64;
+            out.write_all(text)
         })?;
-        content.bytes += write_lines(&transcript.finish(at_us), out)?;
-        Ok(content)
+        Ok(Content { bytes, damaged })
     }
 
     /// The last screen, as text.

@@ -5,30 +5,108 @@ use std::io;
 use super::stream::write_lines;
 use super::{Library, Session};
 use crate::format::recording::Action;
-use crate::store::{Chain, Item, StreamId};
+use crate::json::{Object, Value};
+use crate::store::{Append, Chain, Item, State, StreamId, Why, Writer};
 use crate::term::Options;
 use crate::term::transcript::{Line, Transcript};
 
+/// How text is made of a recording; text that an older way made is made anew.
+const TEXT_VERSION: u64 = 1;
+
+/// Text is kept in records of about this length.
+const RECORD_LEN: usize = 16 << 10;
+
+/// A record holds lines of so many microseconds at most: its time is that of all of them.
+const RECORD_SPAN_US: u64 = 1_000_000;
+
+/// Of less output than this the text is made anew each time, which is as fast.
+const KEEP_OUTPUT_MIN: u64 = 8 << 10;
+
+/// Where in stream `text` the settled text stands, as the member `text` of the metadata says. It
+/// is written last: text without it was begun and not finished.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KeptText {
+    offset: u64,
+    len: u64,
+}
+
+impl KeptText {
+    pub(super) fn from_meta(meta: &Value) -> Option<KeptText> {
+        let kept = meta.get("text").filter(|kept| kept.u64_at("v") == Some(TEXT_VERSION))?;
+        Some(KeptText { offset: kept.u64_at("off")?, len: kept.u64_at("len")? })
+    }
+
+    fn to_json(self) -> Value {
+        let mut object = Object::new();
+        for (name, value) in [("v", TEXT_VERSION), ("off", self.offset), ("len", self.len)] {
+            object.insert(name, value);
+        }
+        Value::Object(object)
+    }
+}
+
 impl Library {
-    /// Hands over what a person saw, settled, in order: pieces of whole lines, each with the time
-    /// its first line was seen, in microseconds since the session's start. Returns how many
-    /// stretches of the recording cannot be read.
+    /// Hands over what a person saw, settled, in order: pieces of text, each with the time its
+    /// first line was seen, in microseconds since the session's start. Returns how many stretches
+    /// of the recording cannot be read. If the store was opened to write, the text is kept in it:
+    /// making it takes far longer than reading it.
     ///
     /// # Errors
     /// Those of `take`.
     pub fn settled(
         &self,
         session: &Session,
-        take: &mut dyn FnMut(u64, &str) -> io::Result<()>,
+        take: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>,
     ) -> io::Result<u64> {
-        let mut transcript = Transcript::new(session.size(), Options::default());
+        match session.text {
+            Some(kept) => self.kept_text(session, kept, take),
+            None => self.make_text(session, take),
+        }
+    }
+
+    fn kept_text(
+        &self,
+        session: &Session,
+        kept: KeptText,
+        take: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>,
+    ) -> io::Result<u64> {
+        let (mut skip, mut rest) = (kept.offset, kept.len);
+        let mut damaged = 0;
+        let mut reader = self.store.read(&session.entry, Chain::Notes);
+        while rest > 0 {
+            match reader.next() {
+                Item::Frame { stream: StreamId::TEXT, t_us, bytes, .. } => {
+                    let from = skip.min(bytes.len() as u64);
+                    skip -= from;
+                    let len = rest.min(bytes.len() as u64 - from);
+                    rest -= len;
+                    take(t_us, &bytes[from as usize..(from + len) as usize])?;
+                }
+                Item::Frame { .. } => {}
+                Item::Gap { why: Why::Damaged, .. } => damaged += 1,
+                Item::Gap { .. } => {}
+                Item::Tail | Item::End => break,
+            }
+        }
+        Ok(damaged.max(u64::from(rest > 0)))
+    }
+
+    fn make_text(
+        &self,
+        session: &Session,
+        take: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>,
+    ) -> io::Result<u64> {
+        let options = Options { history_rows: 0, ..Options::default() };
+        let mut transcript = Transcript::of(session.terminal(options));
+        let mut keeping = Keeping::begin(self, session);
         let mut at_us = 0;
+        let mut text = Vec::new();
         let mut tell = |lines: Vec<Line>| {
             let Some(first) = lines.first() else { return Ok(()) };
-            let first_us = first.seen.time_us;
-            let mut text = Vec::new();
+            text.clear();
             write_lines(&lines, &mut text)?;
-            take(first_us, &String::from_utf8_lossy(&text))
+            keeping.put(first.seen.time_us, &text);
+            take(first.seen.time_us, &text)
         };
         let damaged = self.shown(session, |t_us, shown| {
             at_us = t_us;
@@ -40,6 +118,9 @@ impl Library {
             tell(transcript.take_lines())
         })?;
         tell(transcript.finish(at_us))?;
+        if damaged == 0 {
+            keeping.finish(self, session);
+        }
         Ok(damaged)
     }
 
@@ -53,6 +134,63 @@ impl Library {
                 Item::Frame { .. } | Item::Gap { .. } => {}
                 Item::Tail | Item::End => return,
             }
+        }
+    }
+}
+
+/// Text on its way into the store. What cannot be written is made again another time.
+struct Keeping {
+    writer: Option<Writer>,
+    record: Vec<u8>,
+    record_us: u64,
+    kept: KeptText,
+}
+
+impl Keeping {
+    fn begin(library: &Library, session: &Session) -> Keeping {
+        let ended = matches!(session.entry.state, State::Ended(_));
+        let output = session.meta.ending.as_ref().map_or(0, |ending| ending.bytes_out);
+        let worth = library.store.is_writable() && ended && output >= KEEP_OUTPUT_MIN;
+        let writer = worth.then(|| library.store.resume(&session.entry).ok()).flatten();
+        let offset = writer.as_ref().map_or(0, |_| {
+            let begun = library.store.records(&session.entry, StreamId::TEXT);
+            begun.map(|(_, text)| text.len() as u64).sum()
+        });
+        let kept = KeptText { offset, len: 0 };
+        Keeping { writer, record: Vec::new(), record_us: 0, kept }
+    }
+
+    fn put(&mut self, t_us: u64, text: &[u8]) {
+        if self.writer.is_none() {
+            return;
+        }
+        let span_us = t_us.saturating_sub(self.record_us);
+        if self.record.len() + text.len() > RECORD_LEN || span_us > RECORD_SPAN_US {
+            self.flush();
+        }
+        if self.record.is_empty() {
+            self.record_us = t_us;
+        }
+        self.record.extend_from_slice(text);
+    }
+
+    fn flush(&mut self) {
+        let Some(writer) = &mut self.writer else { return };
+        let record = std::mem::take(&mut self.record);
+        if record.is_empty() {
+            return;
+        }
+        self.kept.len += record.len() as u64;
+        if writer.append(StreamId::TEXT, self.record_us, &record) != Append::Stored {
+            self.writer = None;
+        }
+    }
+
+    /// Nobody waits for the disk: what a power cut takes is made again.
+    fn finish(mut self, library: &Library, session: &Session) {
+        self.flush();
+        if let Some(mut writer) = self.writer {
+            library.amend(session, &mut writer, "text", Some(self.kept.to_json()));
         }
     }
 }

@@ -272,6 +272,11 @@ impl Store {
         }))
     }
 
+    /// Whether it was opened to write.
+    pub fn is_writable(&self) -> bool {
+        self.inner.access == Access::Write
+    }
+
     /// Appends to a session that has ended: to its notes (a report, a conversation); the tape is
     /// closed. Fails when another process has the session.
     pub fn resume(&self, entry: &Entry) -> Result<Writer> {
@@ -508,6 +513,13 @@ fn entry_of(s: &dyn Storage, raw: RawEntry) -> Option<Entry> {
 pub struct Records {
     reader: Reader,
     stream: StreamId,
+}
+
+impl Records {
+    /// Goes to the chain's last page: what follows are the records that begin there.
+    pub fn seek_end(&mut self) {
+        self.reader.seek_byte(u64::MAX);
+    }
 }
 
 impl Iterator for Records {

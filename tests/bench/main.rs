@@ -27,7 +27,7 @@ struct Row {
 type Measure = fn(&tools::Bench) -> Vec<Row>;
 
 /// The measurements by name.
-const ROWS: [(&str, Measure); 8] = [
+const ROWS: [(&str, Measure); 9] = [
     ("flood", rows::flood),
     ("pipe", rows::pipe),
     ("echo", rows::echo),
@@ -35,6 +35,7 @@ const ROWS: [(&str, Measure); 8] = [
     ("idle", rows::idle),
     ("memory", rows::memory),
     ("list", rows::list),
+    ("search", rows::search),
     ("size", rows::size),
 ];
 

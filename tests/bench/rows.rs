@@ -22,6 +22,13 @@ const STARTS: usize = 20;
 /// Sessions in the store that `il list` reads the newest of.
 const SESSIONS: u32 = 100_000;
 
+/// Sessions whose text is searched, and the bytes of each.
+const TEXTS: u32 = 64;
+const TEXT_LEN: usize = 16 << 20;
+
+/// What a search may take of memory, in KiB.
+const SEARCH_KIB_MAX: u64 = 64 << 10;
+
 /// What il may take of memory, in KiB.
 const MEMORY_KIB_MAX: u64 = 8 << 10;
 
@@ -283,6 +290,74 @@ pub fn list(bench: &Bench) -> Vec<Row> {
         bar: "<= 10 ms".into(),
         met: Some(time <= Duration::from_millis(10)),
     }]
+}
+
+/// A word in very much settled text, beside ripgrep over the same text in files.
+pub fn search(bench: &Bench) -> Vec<Row> {
+    let files = bench.dir.join("files");
+    sessions::fill_with_text(&bench.dir.join("home"), &files, TEXTS, TEXT_LEN);
+    let bar = "<= 1.50".to_owned();
+    let mut rows = Vec::new();
+    for (what, word) in [
+        ("search 1 GiB, a word that is not there, il/rg", "zebraquux"),
+        ("search 1 GiB, a word that is rare, il/rg", "thanzidoque thanzi"),
+    ] {
+        let mut times = [Vec::new(), Vec::new()];
+        let mut peak_kib = 0;
+        for _ in 0..bench.rounds {
+            let mut il = bench.il();
+            il.args(["search", "--in", "screen", word]);
+            let mut rg = Command::new("rg");
+            rg.args(["--smart-case", "--fixed-strings", "--no-ignore", word]).arg(&files);
+            for (tool, mut command) in [il, rg].into_iter().enumerate() {
+                let start = Instant::now();
+                let output = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+                let Ok(mut child) = output else { continue };
+                let mut sink = Vec::new();
+                child.stdout.take().unwrap().read_to_end(&mut sink).unwrap();
+                let usage = wait_with_usage(child);
+                times[tool].push(start.elapsed());
+                if tool == 0 {
+                    peak_kib = peak_kib.max(usage);
+                }
+            }
+        }
+        let [il, rg] = times.each_mut().map(|times| match times.is_empty() {
+            true => None,
+            false => Some(median(times)),
+        });
+        let il = il.expect("il is here");
+        rows.push(match rg {
+            Some(rg) => {
+                let ratio = il.as_secs_f64() / rg.as_secs_f64();
+                let measured = format!("{}/{} = {ratio:.3}", seconds(il), seconds(rg));
+                Row { what, measured, bar: bar.clone(), met: Some(ratio <= 1.5) }
+            }
+            None => {
+                let measured = format!("{}, no rg here", seconds(il));
+                Row { what, measured, bar: bar.clone(), met: None }
+            }
+        });
+        rows.push(Row {
+            what: "  its peak memory",
+            measured: format!("{peak_kib} KiB"),
+            bar: format!("<= {SEARCH_KIB_MAX} KiB"),
+            met: Some(peak_kib <= SEARCH_KIB_MAX),
+        });
+    }
+    bench.forget();
+    let _ = fs::remove_dir_all(files);
+    rows
+}
+
+/// Waits for a child; the most memory it has had, in KiB.
+fn wait_with_usage(mut child: std::process::Child) -> u64 {
+    let stat = format!("/proc/{}/status", child.id());
+    // It has closed its output and is about to end: what it had is still told.
+    let text = fs::read_to_string(stat).unwrap_or_default();
+    assert!(child.wait().is_ok());
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }
 
 /// Makes the kernel forget the store's and the program's bytes: all files' where we may.

@@ -144,7 +144,7 @@ impl Library {
         if query.looks_in(Place::Screen) && search.wanted {
             let mut scan = Scan::new(query);
             let told = self.settled(session, &mut |t_us, text| {
-                scan.feed(t_us, text.as_bytes(), &mut |t_us, found| search.seen(t_us, found));
+                scan.feed(t_us, text, &mut |t_us, found| search.seen(t_us, found));
                 search.go_on()
             });
             if told.is_ok() {
