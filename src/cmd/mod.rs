@@ -1,11 +1,14 @@
 //! The subcommands, one file each, and the program's way in.
 
+mod answer;
+mod ask;
 mod attach;
 mod backup;
 mod compact;
 mod completion;
 mod du;
 mod dump;
+mod event;
 mod export;
 mod filter;
 mod help;
@@ -14,6 +17,7 @@ mod import;
 mod last;
 mod list;
 mod moment;
+mod mark;
 mod pin;
 mod progress;
 mod prune;
@@ -23,6 +27,7 @@ mod run;
 mod screen;
 mod search;
 mod show;
+mod tail;
 mod verify;
 mod vt;
 
@@ -44,6 +49,7 @@ pub const COMMANDS: &[Section] = &[
             &dump::COMMAND,
             &search::COMMAND,
             &attach::COMMAND,
+            &tail::COMMAND,
         ],
     },
     Section {
@@ -60,6 +66,10 @@ pub const COMMANDS: &[Section] = &[
             &verify::COMMAND,
             &du::COMMAND,
         ],
+    },
+    Section {
+        title: "Inside a session",
+        commands: &[&mark::COMMAND, &event::COMMAND, &ask::COMMAND, &answer::COMMAND],
     },
     Section { title: "Also", commands: &[&help::COMMAND, &completion::COMMAND, &vt::COMMAND] },
 ];

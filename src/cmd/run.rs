@@ -104,9 +104,16 @@ fn size(text: &str) -> std::result::Result<WindowSize, String> {
 
 fn run(args: Args, global: &Global) -> Result<u8> {
     let dir = home::dir(global);
+    let mut environment: Vec<(OsString, OsString)> = env::vars_os().collect();
+    if let (Some(_), Ok(dir)) = (&global.home, &dir) {
+        // `il mark` and its like inside the command are to find the same store.
+        environment.retain(|(name, _)| name != "INTENTLOOP_HOME");
+        let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
+        environment.push(("INTENTLOOP_HOME".into(), dir.into_os_string()));
+    }
     let recording = Recording {
         argv: args.argv.clone(),
-        env: env::vars_os().collect(),
+        env: environment,
         keep_input: !args.no_input,
         record_stdin: args.record_stdin,
         require_record: args.require_record,

@@ -24,6 +24,29 @@ pub const VERSION: u64 = 1;
 /// The stream of the agent that talks to the user; other streams are its subagents.
 pub const MAIN: &str = "main";
 
+/// The members that every line may have, whatever its kind.
+pub const ENVELOPE: [&str; 19] = [
+    "v",
+    "session",
+    "seq",
+    "t",
+    "mono_ns",
+    "kind",
+    "src",
+    "agent",
+    "stream",
+    "turn",
+    "step",
+    "iter",
+    "parent",
+    "id",
+    "level",
+    "conf",
+    "abandoned",
+    "ref",
+    "also",
+];
+
 /// Where the bytes lie that an event was read from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
@@ -172,6 +195,16 @@ impl Event {
         }
     }
 
+    /// What the event says, as the members of its line that are its kind's own.
+    pub fn fields(&self) -> Object {
+        let mut line = String::new();
+        self.write_line(&mut line);
+        match json::parse(line.as_bytes()) {
+            Ok(Value::Object(object)) => without_envelope(object),
+            _ => Object::new(),
+        }
+    }
+
     fn from_object(object: Object) -> Option<Event> {
         if object.get("v")?.as_u64()? != VERSION {
             return None;
@@ -228,27 +261,7 @@ impl Evidence {
 }
 
 fn without_envelope(mut object: Object) -> Object {
-    for name in [
-        "v",
-        "session",
-        "seq",
-        "t",
-        "mono_ns",
-        "kind",
-        "src",
-        "agent",
-        "stream",
-        "turn",
-        "step",
-        "iter",
-        "parent",
-        "id",
-        "level",
-        "conf",
-        "abandoned",
-        "ref",
-        "also",
-    ] {
+    for name in ENVELOPE {
         object.remove(name);
     }
     object

@@ -90,6 +90,28 @@ fn line(body: &Body) -> Option<String> {
     })
 }
 
+/// What an event says, in one line.
+pub fn brief(event: &Event) -> String {
+    let text = match &event.body {
+        Body::SessionStart(start) => start.argv.join(" "),
+        Body::UserMessage(message) => message.text.clone(),
+        Body::AssistantMessage(message) => message.text.clone(),
+        Body::Thought(thought) => thought.text.clone(),
+        Body::Marker(marker) => marker.text.clone(),
+        Body::Question(question) => question.text.clone(),
+        Body::Answer(answer) => answer.answer.clone(),
+        body => line(body).unwrap_or_else(|| {
+            let fields = event.fields();
+            let said = fields.iter().map(|(name, value)| match value.as_str() {
+                Some(text) => format!("{name}={text}"),
+                None => format!("{name}={value}"),
+            });
+            said.collect::<Vec<_>>().join(" ")
+        }),
+    };
+    first_line(&text)
+}
+
 /// The reasoning of all streams, each thought with its time and turn.
 pub fn thoughts(events: &[Event], view: &View) -> String {
     let mut out = String::new();

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{Library, Session};
-use crate::event::{Body, Event, Outcome, SessionEnd, SessionStart, Source};
+use crate::event::{Body, Event, MAIN, Outcome, SessionEnd, SessionStart, Source, VERSION};
+use crate::json::{self, ObjectWriter, write_object};
 use crate::session::Status;
 use crate::store::{Chain, Item, StreamId};
 
@@ -20,6 +21,12 @@ impl Library {
         let ended = events.iter().any(|e| matches!(e.body, Body::SessionEnd(_)));
         if let Some(end) = end_of(session).filter(|_| !ended) {
             events.push(end);
+        }
+        for event in self.added(session) {
+            let us = |event: &Event| event.time.map_or(i64::MIN, |time| time.unix_us);
+            let before = |other: &Event| us(other) <= us(&event);
+            let at = events.iter().rposition(before).map_or(0, |at| at + 1);
+            events.insert(at, event);
         }
         for (seq, event) in events.iter_mut().enumerate() {
             event.seq = seq as u64;
@@ -54,7 +61,48 @@ impl Library {
     }
 }
 
-fn start_of(session: &Session) -> Event {
+/// The event that a note of the recorder is: an object whose first member is its kind.
+pub(super) fn noted(session: &Session, at_us: u64, source: Source, note: &[u8]) -> Option<Event> {
+    let value = json::parse(note).ok()?;
+    let members = value.as_object()?;
+    let kind = value.str_at("kind").unwrap_or("note");
+    let mut line = String::new();
+    write_line(&mut line, session, 0, at_us, kind, source, |o| {
+        for (name, value) in members.iter().filter(|(name, _)| *name != "kind") {
+            o.value(name, value);
+        }
+    });
+    Event::parse_line(line.as_bytes())
+}
+
+/// Writes an event as a line of `il.event/1`.
+pub(super) fn write_line(
+    out: &mut String,
+    session: &Session,
+    seq: u64,
+    at_us: u64,
+    kind: &str,
+    source: Source,
+    body: impl FnOnce(&mut ObjectWriter<'_>),
+) {
+    write_object(out, |o| {
+        o.int("v", VERSION);
+        o.string("session", &session.id.to_string());
+        o.int("seq", seq);
+        let at = i64::try_from(at_us).unwrap_or(i64::MAX);
+        o.string("t", &session.meta.started.plus_us(at).rfc3339());
+        o.int("mono_ns", at_us.saturating_mul(1000));
+        o.string("kind", kind);
+        o.string("src", source.as_str());
+        o.string("stream", MAIN);
+        o.string("level", "info");
+        o.float("conf", 1.0);
+        body(o);
+    });
+    out.push('\n');
+}
+
+pub(super) fn start_of(session: &Session) -> Event {
     let meta = &session.meta;
     let start = SessionStart {
         argv: meta.argv.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
@@ -67,11 +115,12 @@ fn start_of(session: &Session) -> Event {
     Event {
         session: session.id.to_string(),
         time: Some(meta.started),
+        mono_ns: Some(0),
         ..Event::new(Source::Pty, start)
     }
 }
 
-fn end_of(session: &Session) -> Option<Event> {
+pub(super) fn end_of(session: &Session) -> Option<Event> {
     let ending = session.meta.ending.as_ref()?;
     let outcome = match session.status {
         Status::Succeeded => Outcome::Succeeded,
@@ -90,6 +139,7 @@ fn end_of(session: &Session) -> Option<Event> {
     Some(Event {
         session: session.id.to_string(),
         time: Some(ending.ended),
+        mono_ns: Some(ending.duration_us.saturating_mul(1000)),
         ..Event::new(Source::Pty, end)
     })
 }

@@ -1,10 +1,11 @@
 //! From what a person says to the session meant.
 
+use super::added::is_annex;
 use super::{Library, Session};
 use crate::error::{Error, Result};
 use crate::format::line;
 use crate::session::SessionId;
-use crate::store::Entry;
+use crate::store::{Entry, FOUND_MAX, State};
 
 /// Most candidates that an ambiguous id lists.
 const CANDIDATES_MAX: usize = 10;
@@ -25,13 +26,23 @@ impl Library {
         if id.is_empty() || !digits.clone().all(|c| c.is_ascii_hexdigit()) || digits.count() > 32 {
             return Err(not_an_id(id));
         }
-        let mut found = self.store.find(id, CANDIDATES_MAX + 1)?;
+        let mut found = self.store.find(id, FOUND_MAX)?;
+        found.retain(|entry| !is_annex(entry));
         match found.len() {
             0 => Err(Error::nothing_found(format!("no session {}", line::clean(id)))
                 .with_hint("'il list' shows the sessions there are")),
             1 => Ok(self.load(found.remove(0))),
             _ => Err(self.ambiguous(id, found)),
         }
+    }
+
+    /// The sessions that run at this time, newest first.
+    ///
+    /// # Errors
+    /// The catalog cannot be read.
+    pub fn running(&self) -> Result<Vec<Session>> {
+        let entries = self.entries()?.into_iter().filter(|entry| entry.state == State::Live);
+        Ok(entries.map(|entry| self.load(entry)).collect())
     }
 
     fn nth(&self, n: usize, said: &str) -> Result<Session> {

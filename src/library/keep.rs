@@ -34,7 +34,7 @@ impl Library {
     /// As [`Library::open`].
     pub fn open_to_change(dir: &Path) -> Result<Library> {
         Store::open(dir, Access::Read)?;
-        Ok(Library { store: Store::open(dir, Access::Write)? })
+        Ok(Library::on(Store::open(dir, Access::Write)?))
     }
 
     /// Bytes of disk that the store's file takes, as the filesystem counts them.
@@ -60,6 +60,11 @@ impl Library {
         let entries: Vec<Entry> = sessions.iter().map(|session| session.entry).collect();
         let before = self.bytes_on_disk()?;
         let freed = self.store.remove(&entries, progress)?;
+        let of_them = |entry: &&Entry| sessions.iter().any(|s| s.entry.id == entry.label);
+        let annexes: Vec<Entry> = self.all_annexes().iter().filter(of_them).copied().collect();
+        if !annexes.is_empty() {
+            self.store.remove(&annexes, &mut |_| {})?;
+        }
         let after = self.bytes_on_disk()?;
         let (sessions, busy) = (freed.sessions, freed.busy);
         Ok(Removed { sessions, busy, freed: before.saturating_sub(after) })

@@ -1,16 +1,20 @@
 //! Sessions as people ask for them: found by what they say, loaded with what is known, read by
 //! the names of their streams.
 
+mod added;
 mod events;
 mod facts;
 mod find;
+mod follow;
 mod import;
 mod keep;
+mod question;
 mod replay;
 pub mod search;
 mod stream;
 mod text;
 
+use std::cell::OnceCell;
 use std::path::Path;
 
 use crate::error::Result;
@@ -23,8 +27,10 @@ use crate::term::Size;
 use crate::time::WallTime;
 
 pub use facts::absolute;
+pub use follow::Following;
 pub use import::{Taken, import, import_recording};
 pub use keep::Removed;
+pub use question::{Asked, QUESTION_FILE, RESPONSE_FILE};
 pub use replay::{Mark, Replay, Step};
 pub use stream::{Content, RING_LEN, STREAMS};
 use text::KeptText;
@@ -66,6 +72,7 @@ const SIZE_DEFAULT: Size = Size::new(80, 24);
 #[derive(Debug)]
 pub struct Library {
     store: Store,
+    annexes: OnceCell<Vec<Entry>>,
 }
 
 /// A recorded session.
@@ -98,7 +105,7 @@ pub struct Library {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Session {
     /// Its id.
     pub id: SessionId,
@@ -117,7 +124,11 @@ impl Library {
     /// # Errors
     /// There is none, it is damaged beyond use, of a newer version, or not the user's own.
     pub fn open(dir: &Path) -> Result<Library> {
-        Ok(Library { store: Store::open(dir, Access::Read)? })
+        Ok(Library::on(Store::open(dir, Access::Read)?))
+    }
+
+    fn on(store: Store) -> Library {
+        Library { store, annexes: OnceCell::new() }
     }
 
     /// The store behind it.
@@ -135,7 +146,8 @@ impl Library {
 
     /// By the time they began: what was imported came late into the catalog.
     fn entries(&self) -> Result<Vec<Entry>> {
-        let mut entries: Vec<Entry> = self.store.entries()?.collect();
+        let entries = self.store.entries()?.filter(|entry| !added::is_annex(entry));
+        let mut entries: Vec<Entry> = entries.collect();
         entries.sort_by_key(|entry| std::cmp::Reverse((entry.start_us, entry.id)));
         Ok(entries)
     }

@@ -1,12 +1,15 @@
 //! A session's streams by name.
 
+use std::collections::VecDeque;
 use std::io::{self, Write};
 
+use super::events::write_line;
 use super::replay::{Step, is_output};
 use super::{Library, Session};
 use crate::error::{Error, Result};
+use crate::event::{Event, Source};
 use crate::format::recording::Action;
-use crate::json::{self, write_object};
+use crate::json;
 use crate::store::{Chain, Item, Reader, State, StreamId, Why};
 use crate::term::transcript;
 use crate::term::{Format, Options, Terminal};
@@ -186,7 +189,8 @@ impl Library {
 
     /// JSON lines, `il.event/1`: what the recorder noted, between the session's start and its end.
     fn copy_events(&self, session: &Session, out: &mut dyn Write) -> io::Result<Content> {
-        let mut lines = Lines { session, out, seq: 0, bytes: 0 };
+        let added = self.added(session).into();
+        let mut lines = Lines { session, added, out, seq: 0, bytes: 0 };
         lines.write(0, "session_start", |o| session.meta.write_start(o))?;
         let mut damaged = 0;
         let mut at_us = 0;
@@ -230,6 +234,7 @@ impl Library {
                 session.meta.write_end(o);
             })?;
         }
+        lines.write_added(u64::MAX)?;
         Ok(Content { bytes: lines.bytes, damaged })
     }
 }
@@ -273,6 +278,8 @@ fn next_event(reader: &mut Reader, at_us: &mut u64) -> Option<Noted> {
 
 struct Lines<'a> {
     session: &'a Session,
+    /// What was added to the session and is to be written yet.
+    added: VecDeque<Event>,
     out: &'a mut dyn Write,
     seq: u64,
     bytes: u64,
@@ -285,21 +292,26 @@ impl Lines<'_> {
         kind: &str,
         body: impl FnOnce(&mut json::ObjectWriter<'_>),
     ) -> io::Result<()> {
+        self.write_added(at_us)?;
         let mut text = String::new();
         self.seq += 1;
-        write_object(&mut text, |o| {
-            o.int("v", 1);
-            o.string("session", &self.session.id.to_string());
-            o.int("seq", self.seq);
-            let at = i64::try_from(at_us).unwrap_or(i64::MAX);
-            o.string("t", &self.session.meta.started.plus_us(at).rfc3339());
-            o.int("mono_ns", at_us.saturating_mul(1000));
-            o.string("kind", kind);
-            o.string("src", "pty");
-            body(o);
-        });
-        text.push('\n');
+        write_line(&mut text, self.session, self.seq, at_us, kind, Source::Pty, body);
         self.bytes += text.len() as u64;
         self.out.write_all(text.as_bytes())
+    }
+
+    /// Writes what was added up to this time.
+    fn write_added(&mut self, at_us: u64) -> io::Result<()> {
+        let sooner = |event: &Event| event.mono_ns.unwrap_or(0) <= at_us.saturating_mul(1000);
+        while let Some(mut event) = self.added.front().filter(|e| sooner(e)).cloned() {
+            self.added.pop_front();
+            self.seq += 1;
+            event.seq = self.seq;
+            let mut text = String::new();
+            event.write_line(&mut text);
+            self.bytes += text.len() as u64;
+            self.out.write_all(text.as_bytes())?;
+        }
+        Ok(())
     }
 }

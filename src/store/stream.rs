@@ -31,6 +31,8 @@ impl StreamId {
     pub const TERMINAL: StreamId = StreamId(11);
     /// Who the session is, for a store whose catalog is lost. Readers do not return it.
     pub(super) const IDENTITY: StreamId = StreamId(12);
+    /// What others added to the session: one event of `il.event/1` a record.
+    pub const ADDED: StreamId = StreamId(13);
     /// The first id that a session may name.
     pub const FIRST_NAMED: StreamId = StreamId(16);
 
@@ -58,7 +60,7 @@ impl StreamId {
 }
 
 /// Names of the streams whose ids are fixed.
-const FIXED: [(StreamId, &str); 11] = [
+const FIXED: [(StreamId, &str); 12] = [
     (StreamId::STDOUT, "stdout"),
     (StreamId::STDIN, "stdin"),
     (StreamId::EVENTS, "events"),
@@ -70,6 +72,7 @@ const FIXED: [(StreamId, &str); 11] = [
     (StreamId::STDERR, "stderr"),
     (StreamId::TEXT, "text"),
     (StreamId::TERMINAL, "terminal"),
+    (StreamId::ADDED, "added"),
 ];
 
 impl fmt::Debug for StreamId {

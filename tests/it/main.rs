@@ -1,5 +1,6 @@
 //! The integration tests: one binary, a module a theme, each driving the real `il`.
 
+mod ask;
 mod chroot;
 mod cli;
 mod completion;
@@ -15,6 +16,7 @@ mod util;
 mod relay;
 mod search;
 mod store;
+mod tail;
 mod tidy;
 mod agent;
 mod store_kill;
