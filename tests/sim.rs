@@ -126,6 +126,7 @@ fn every_broken_rule_is_noticed() {
         ("no checksum", cut, Rules { check_crc: false, ..all }),
         ("no frame sequence", cut, Rules { check_fseq: false, ..all }),
         ("punch before the tombstone is durable", cut, Rules { sync_before_punch: false, ..all }),
+        ("a pack counts before it is durable", cut, Rules { sync_before_cell: false, ..all }),
         ("catalog growth without syncs", grow, Rules { sync_growth: false, ..all }),
         ("a single superblock", grow, Rules { two_supers: false, ..all }),
         ("leases without a lock", preempt, Rules { lock_allocation: false, ..all }),

@@ -4,11 +4,12 @@ use super::catalog;
 use super::chain::{self, take_lease};
 use super::cursor::Cursor;
 use super::house::{self, Meter, Progress};
-use super::layout::{self, Cell, Identity, NOTICE, Status, Super};
-use super::reader::{Item, Reader, Why};
+use super::layout::{self, Cell, Identity, Kind, Lease, Status, Super};
+use super::pack::Packer;
+use super::reader::Reader;
 use super::storage::{Held, LOCK_ALLOC, LOCK_GATE, LOCK_TRIES_MAX, Lock, Storage, lock_of_slot};
 use super::stream::{Chain, StreamId};
-use super::{Entry, NewSession, Store, writer};
+use super::{Entry, Store};
 use crate::error::{Error, Result};
 use std::collections::HashSet;
 use std::io;
@@ -37,21 +38,19 @@ pub struct Compacted {
     pub sessions: u64,
 }
 
-/// A session on its way into a store. It enters the catalog last, whole.
+/// A session on its way into a store, as a pack. It enters the catalog last, whole.
 #[derive(Debug)]
 pub(super) struct Copy<'a> {
     s: &'a dyn Storage,
     sup: Super,
     identity: Identity,
-    tape: Cursor,
-    notes: Cursor,
+    packer: Packer,
     _slot: Held<'a>,
     slot: u32,
-    pub copied: Copied,
 }
 
 impl<'a> Copy<'a> {
-    /// Takes a slot and the first pages.
+    /// Takes a slot and the first page.
     pub fn begin(s: &'a dyn Storage, identity: &Identity) -> io::Result<Copy<'a>> {
         let busy = || io::Error::from(io::ErrorKind::WouldBlock);
         let _alloc = Held::patiently(s, LOCK_ALLOC, Lock::Exclusive)?.ok_or_else(busy)?;
@@ -67,92 +66,79 @@ impl<'a> Copy<'a> {
         while catalog::offset_of(&sup, slot).is_none() {
             catalog::grow(s, &mut sup)?;
         }
-        let new = NewSession {
-            id: identity.id,
-            start_us: identity.start_us,
-            label: identity.label,
-            meta: b"",
-        };
-        let (tape, notes) = writer::first_cursors(s, slot, &new)?;
-        let identity = Identity {
-            tape_head: tape.lease().start,
-            notes_head: notes.lease().start,
-            ..*identity
-        };
-        let copied = Copied { sessions: 1, ..Copied::default() };
-        Ok(Copy { s, sup, identity, tape, notes, _slot: held, slot, copied })
+        let lease = chain::take_lease_locked(s, 1)?;
+        let packer = begin_pack(s, slot, identity, lease)?;
+        let identity = Identity { tape_head: lease.start, notes_head: lease.start, ..*identity };
+        Ok(Copy { s, sup, identity, packer, _slot: held, slot })
     }
 
-    /// Copies all of one chain.
+    /// Copies all of one chain. The notes come first.
     pub fn chain(
         &mut self,
         chain: Chain,
         from: &mut Reader,
         meter: &mut Meter<'_>,
     ) -> io::Result<()> {
-        let mut last_us = 0;
-        loop {
-            match from.next() {
-                Item::Frame { stream, t_us, bytes, flags } => {
-                    last_us = t_us;
-                    self.copied.bytes += bytes.len() as u64;
-                    meter.step(bytes.len() as u64);
-                    self.append(chain, stream, flags, t_us, bytes)?;
-                }
-                Item::Gap { why: Why::Pruned, .. } => {}
-                Item::Gap { bytes, .. } => {
-                    self.copied.missing += bytes;
-                    let notice = format!("{{\"dropped\":{bytes}}}");
-                    self.append(chain, StreamId::NOTICE, NOTICE, last_us, notice.as_bytes())?;
-                }
-                Item::Tail | Item::End => return Ok(()),
-            }
-        }
+        let s = self.s;
+        let mut take = |pages| take_lease(s, pages, LOCK_TRIES_MAX);
+        self.packer.chain(s, chain, from, &mut take, &mut |bytes| meter.step(bytes))
     }
 
-    fn append(
-        &mut self,
-        chain: Chain,
-        stream: StreamId,
-        flags: u8,
-        t_us: u64,
-        bytes: &[u8],
-    ) -> io::Result<()> {
-        let s = self.s;
-        let cursor = match chain {
-            Chain::Tape => &mut self.tape,
-            Chain::Notes => &mut self.notes,
-        };
-        let mut take = |pages| take_lease(s, pages, LOCK_TRIES_MAX);
-        cursor.append(s, stream, flags, t_us, bytes, &mut take).map_err(|(e, _)| e)
+    /// Payload bytes copied so far.
+    pub fn bytes(&self) -> u64 {
+        self.packer.bytes
     }
 
     /// Enters the session into the catalog, with the end that `status` tells of.
     pub fn end(self, status: Option<Status>, tape_pruned: bool) -> io::Result<Copied> {
-        let last_us = self.tape.last_us().max(self.notes.last_us());
+        let packed = &self.packer;
         let status = Status {
             lost: status.is_none_or(|status| status.lost),
             exit: status.map(|status| status.exit).unwrap_or_default(),
             end_us: status.map_or_else(
-                || self.identity.start_us.saturating_add_unsigned(last_us),
+                || self.identity.start_us.saturating_add_unsigned(packed.latest_us),
                 |status| status.end_us,
             ),
-            out_bytes: status.map_or(self.tape.pos(), |status| status.out_bytes),
-            tape_seq: self.tape.last_seq(),
-            notes_seq: self.notes.last_seq(),
-            tape_fseq: self.tape.fseq(),
-            notes_fseq: self.notes.fseq(),
+            out_bytes: status.map_or(packed.out_bytes, |status| status.out_bytes),
+            tape_seq: 0,
+            notes_seq: packed.cursor().last_seq(),
+            tape_fseq: packed.frames[0],
+            notes_fseq: packed.frames[1],
         };
-        let (s, sup, slot) = (self.s, &self.sup, self.slot);
+        let (s, sup, slot, id) = (self.s, &self.sup, self.slot, &self.identity.id);
         // What stands in the catalog must be there: its pages first.
         s.sync()?;
         catalog::write_status(s, sup, slot, &status)?;
+        catalog::write_cell(s, sup, slot, id, pack_cell(self.identity.notes_head)?)?;
         if tape_pruned {
-            catalog::write_cell(s, sup, slot, &self.identity.id, Cell::TapePruned)?;
+            catalog::write_cell(s, sup, slot, id, Cell::TapePruned)?;
         }
         catalog::write_identity(s, sup, slot, &self.identity)?;
-        Ok(self.copied)
+        let (bytes, missing) = (packed.bytes, packed.missing);
+        Ok(Copied { sessions: 1, known: 0, bytes, missing })
     }
+}
+
+/// Starts a pack in `lease`: it says whose it is.
+pub(super) fn begin_pack(
+    s: &dyn Storage,
+    slot: u32,
+    identity: &Identity,
+    lease: Lease,
+) -> io::Result<Packer> {
+    let cursor = Cursor::new(layout::salt(&identity.id), Kind::Pack, slot, lease);
+    let mut packer = Packer::new(cursor);
+    let who = layout::encode_identity_frame(&identity.id, identity.start_us, &identity.label);
+    let mut none = |_| Err(io::Error::other("the first lease is too small"));
+    packer.plain(s, StreamId::IDENTITY, &who, &mut none)?;
+    Ok(packer)
+}
+
+/// The cell that says where a pack is. Its page number has 32 bits: packs end at 64 TiB.
+pub(super) fn pack_cell(head: u64) -> io::Result<Cell> {
+    u32::try_from(head)
+        .map(Cell::Packed)
+        .map_err(|_| io::Error::other("the file is too long for packs: compact it"))
 }
 
 /// Copies one session of `from`; the caller knows that `s` does not have it.

@@ -168,6 +168,11 @@ impl Cursor {
         self.pages > 1 || self.off > FEW_LEN
     }
 
+    /// Bytes of its pages up to the next frame.
+    pub fn written(&self) -> u64 {
+        u64::from(self.last_seq()) * PAGE + self.off.min(PAGE_LEN) as u64
+    }
+
     /// Offset in the file of the next frame.
     pub fn tail(&self) -> u64 {
         self.page * PAGE + self.off.min(PAGE_LEN) as u64

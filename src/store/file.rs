@@ -2,6 +2,7 @@
 
 use super::layout::PAGE;
 use super::storage::{Lock, Storage};
+use crate::sys::behind;
 use crate::sys::file::{self, FsKind};
 use crate::sys::mmap::{self, Window};
 use std::fs::{File, OpenOptions};
@@ -248,8 +249,8 @@ impl Storage for FileStorage {
         self.file.sync_data()
     }
 
-    fn sync_behind(&self) -> io::Result<()> {
-        file::sync_behind(&self.file)
+    fn leave_behind(&self, work: &mut dyn FnMut()) -> io::Result<()> {
+        behind::leave(&self.file, work)
     }
 
     fn try_lock(&self, byte: u64, lock: Lock) -> io::Result<bool> {

@@ -1,16 +1,27 @@
 //! Keeping house: sealing sessions whose recorder died, deleting, giving room back.
 
 use super::catalog::{self, RawEntry};
-use super::chain;
+use super::chain::{self, Hop, Reach};
+use super::copy::{begin_pack, pack_cell};
 use super::cursor::Cursor;
 use super::layout::{
-    self, Cell, ENTRIES_PER_PAGE, Exit, Identity, Kind, Lease, PAGE, Status, Super,
+    self, BLOCK, Cell, ENTRIES_PER_PAGE, Exit, FrameAt, FrameHeader, HEADER_LEN, Identity, Kind,
+    Lease, PAGE, PAGE_LEN, Status, Super,
 };
-use super::storage::{Held, LOCK_PRUNE, Lock, Storage, lock_of_slot};
+use super::pack::{Packer, carrier};
+use super::reader::Reader;
+use super::storage::{
+    Held, LOCK_PRUNE, LOCK_TRIES_MAX, Lock, Storage, lock_of_slot, read_zero_filled,
+};
+use super::stream::Chain;
 use super::{Entry, State, Store};
 use crate::error::Result;
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
+
+/// What filesystems give room in.
+const BLOCK_LEN: usize = 4096;
 
 /// How far a long operation has come, in steps of its own kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +44,9 @@ impl<'a> Meter<'a> {
     }
 
     pub fn step(&mut self, bytes: u64) {
+        if bytes == 0 {
+            return;
+        }
         self.now.done = self.now.done.saturating_add(bytes).min(self.now.total);
         (self.tell)(self.now);
     }
@@ -80,6 +94,18 @@ impl Store {
         Ok(true)
     }
 
+    /// Compresses a session that has ended. Durable when it returns; false when the session is
+    /// packed already, is being written, or has no end yet.
+    pub fn pack(&self, entry: &Entry) -> Result<bool> {
+        let cannot = |e: &io::Error| self.error("cannot pack a session in", e);
+        let storage = self.writing_handle()?;
+        let s = &*storage;
+        let held = Held::at_once(s, lock_of_slot(entry.slot), Lock::Exclusive);
+        let Some(_slot) = held.map_err(|e| cannot(&e))? else { return Ok(false) };
+        let sup = self.sup_of(s).map_err(|e| cannot(&e))?;
+        pack_locked(&storage, &sup, entry.slot, &entry.id).map_err(|e| cannot(&e))
+    }
+
     /// Deletes sessions and gives their room back. Durable when it returns.
     pub fn remove(&self, entries: &[Entry], progress: &mut dyn FnMut(Progress)) -> Result<Freed> {
         self.give_back(entries, Cell::Deleted, progress)
@@ -122,7 +148,13 @@ impl Store {
         let mut freed = Freed::default();
         let mut victims: Vec<(RawEntry, Held<'_>)> = Vec::new();
         for entry in entries {
-            let Some(held) = Held::at_once(s, lock_of_slot(entry.slot), Lock::Exclusive)? else {
+            // An ended session may be held for a moment by whoever packs it or adds to it.
+            let lock = lock_of_slot(entry.slot);
+            let held = match entry.state {
+                State::Ended(_) => Held::patiently(s, lock, Lock::Exclusive)?,
+                _ => Held::at_once(s, lock, Lock::Exclusive)?,
+            };
+            let Some(held) = held else {
                 freed.busy += 1;
                 continue;
             };
@@ -171,7 +203,7 @@ impl Store {
 /// Room on the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Bytes of disk of the tape.
+    /// Bytes of disk of the tape; of all of a session that is packed with its tape.
     pub tape: u64,
     /// Bytes of disk of all the rest.
     pub notes: u64,
@@ -183,7 +215,8 @@ fn usage_of(s: &dyn Storage, raw: &RawEntry) -> io::Result<Usage> {
     let mut usage = Usage::default();
     for (kind, lease) in leases_of(s, raw)? {
         let bytes = data_bytes(s, lease.start * PAGE..lease.end() * PAGE)?;
-        if kind == Kind::Tape {
+        let tape = kind == Kind::Tape || (kind == Kind::Pack && !raw.tape_pruned);
+        if tape {
             usage.tape += bytes;
         } else {
             usage.notes += bytes;
@@ -217,9 +250,30 @@ pub fn status_of_lost(
     Ok((status, tape.unused()))
 }
 
-/// All leases of a session.
+/// All leases of a session: those of its chains, until a pack has taken their place.
 fn leases_of(s: &dyn Storage, raw: &RawEntry) -> io::Result<Vec<(Kind, Lease)>> {
     let Some(identity) = raw.identity else { return Ok(Vec::new()) };
+    match raw.pack {
+        Some(head) => leases_of_pack(s, &identity, u64::from(head)),
+        None => leases_of_chains(s, raw, &identity),
+    }
+}
+
+fn leases_of_pack(
+    s: &dyn Storage,
+    identity: &Identity,
+    head: u64,
+) -> io::Result<Vec<(Kind, Lease)>> {
+    let salt = layout::salt(&identity.id);
+    let leases = chain::leases(s, salt, Kind::Pack, head, Some(0))?;
+    Ok(leases.into_iter().map(|lease| (Kind::Pack, lease)).collect())
+}
+
+fn leases_of_chains(
+    s: &dyn Storage,
+    raw: &RawEntry,
+    identity: &Identity,
+) -> io::Result<Vec<(Kind, Lease)>> {
     let salt = layout::salt(&identity.id);
     let mut all = Vec::new();
     for (kind, head) in [(Kind::Notes, identity.notes_head), (Kind::Tape, identity.tape_head)] {
@@ -231,6 +285,69 @@ fn leases_of(s: &dyn Storage, raw: &RawEntry) -> io::Result<Vec<(Kind, Lease)>> 
         all.extend(leases.into_iter().map(|lease| (kind, lease)));
     }
     Ok(all)
+}
+
+fn bytes_of_lease(lease: Lease) -> Range<u64> {
+    lease.start * PAGE..lease.end() * PAGE
+}
+
+/// Packs a session that has ended: compresses both its chains into one and gives theirs back.
+/// The caller holds the slot's lock, and no other thread uses the allocation lock of `storage`.
+/// Readers that are under way change over. False when there is nothing to pack, and when part of
+/// the session cannot be read: whoever repairs it should find it as it was.
+pub(super) fn pack_locked(
+    storage: &Arc<dyn Storage>,
+    sup: &Super,
+    slot: u32,
+    id: &[u8; 16],
+) -> io::Result<bool> {
+    let s = &**storage;
+    let raw = catalog::read_entry(s, sup, slot)?;
+    let due = |it: &Identity| it.id == *id && !raw.deleted && raw.pack.is_none();
+    let Some(identity) = raw.identity.filter(due) else { return Ok(false) };
+    if raw.status.is_none() {
+        return Ok(false);
+    }
+    let mut taken: Vec<Lease> = Vec::new();
+    let packed = write_pack(storage, sup, &raw, &identity, &mut taken);
+    let whole = packed.as_ref().is_ok_and(|packer| !packer.is_damaged);
+    if !whole {
+        // Nothing knows of these pages, and a full disk wants them back.
+        for lease in taken.into_iter().rev() {
+            let _ = s.punch(bytes_of_lease(lease));
+        }
+        return packed.map(|_| false);
+    }
+    let cell = pack_cell(taken.first().map_or(u64::MAX, |lease| lease.start))?;
+    let leases = leases_of_chains(s, &raw, &identity)?;
+    let punch: Vec<Range<u64>> =
+        leases.into_iter().rev().map(|(_, lease)| bytes_of_lease(lease)).collect();
+    let entry = catalog::offset_of(sup, slot).ok_or_else(|| io::Error::other("no such slot"))?;
+    s.settle(entry + cell.at() as u64, cell.encode(slot, &identity.id), &punch)?;
+    Ok(true)
+}
+
+/// Writes both chains of a session into a pack; `taken` gets its leases.
+fn write_pack(
+    storage: &Arc<dyn Storage>,
+    sup: &Super,
+    raw: &RawEntry,
+    identity: &Identity,
+    taken: &mut Vec<Lease>,
+) -> io::Result<Packer> {
+    let s = &**storage;
+    let mut take = |pages| {
+        let lease = chain::take_lease(s, pages, LOCK_TRIES_MAX)?;
+        taken.push(lease);
+        Ok(lease)
+    };
+    let first = take(1)?;
+    let mut packer = begin_pack(s, raw.slot, identity, first)?;
+    for chain in [Chain::Notes, Chain::Tape] {
+        let mut reader = Reader::new(Arc::clone(storage), sup.clone(), raw, chain, false);
+        packer.chain(s, chain, &mut reader, &mut take, &mut |_| ())?;
+    }
+    Ok(packer)
 }
 
 /// Bytes of a range that are not in holes.
@@ -248,12 +365,18 @@ pub fn data_bytes(s: &dyn Storage, range: Range<u64>) -> io::Result<u64> {
 /// Gives back what `cell` says is gone. From the tail to the head, so that whatever a kill leaves
 /// can still be found from its head; the notes last.
 fn punch_session(s: &dyn Storage, raw: &RawEntry, cell: Cell) -> io::Result<u64> {
-    let mut bytes = 0;
-    for (kind, lease) in leases_of(s, raw)?.into_iter().rev() {
-        if cell == Cell::TapePruned && kind != Kind::Tape {
-            continue;
+    let ranges: Vec<Range<u64>> = match (cell, raw.pack, raw.identity) {
+        (Cell::TapePruned, Some(head), Some(identity)) => {
+            tape_in_pack(s, &identity, u64::from(head))?
         }
-        let range = lease.start * PAGE..lease.end() * PAGE;
+        _ => leases_of(s, raw)?
+            .into_iter()
+            .filter(|(kind, _)| cell != Cell::TapePruned || *kind == Kind::Tape)
+            .map(|(_, lease)| bytes_of_lease(lease))
+            .collect(),
+    };
+    let mut bytes = 0;
+    for range in ranges.into_iter().rev() {
         bytes += data_bytes(s, range.clone())?;
         match s.punch(range) {
             // Without holes the room comes back when the store is compacted.
@@ -264,6 +387,43 @@ fn punch_session(s: &dyn Storage, raw: &RawEntry, cell: Cell) -> io::Result<u64>
     Ok(bytes)
 }
 
+/// The parts of a pack that hold nothing but blocks of the tape.
+fn tape_in_pack(s: &dyn Storage, identity: &Identity, head: u64) -> io::Result<Vec<Range<u64>>> {
+    let salt = layout::salt(&identity.id);
+    let mut ranges: Vec<Range<u64>> = Vec::new();
+    let mut hop = Hop::new(salt, Kind::Pack, head);
+    let mut page = vec![0; PAGE_LEN];
+    while let Some(header) = hop.next(s, Reach::Near)? {
+        read_zero_filled(s, header.page * PAGE, &mut page)?;
+        let (mut at, end) = (HEADER_LEN, header.lease.data_end(header.page));
+        let seed = layout::seed(salt, header.page);
+        let mut tape: Option<Range<usize>> = None;
+        while at < end
+            && let FrameAt::Frame(frame) = FrameHeader::decode(&page[at..end], seed, true)
+        {
+            let next = at + frame.stride();
+            if frame.flags & BLOCK != 0 && frame.stream == carrier(Chain::Tape) {
+                tape = Some(tape.map_or(at, |tape| tape.start)..next);
+            }
+            at = next;
+        }
+        let Some(tape) = tape else { continue };
+        // Whole blocks of the disk; a foot stays, for notes may have been added behind it.
+        let all = tape.start == HEADER_LEN;
+        let start = if all { 0 } else { tape.start.next_multiple_of(BLOCK_LEN) };
+        let stop = match tape.end == at {
+            true if header.page + 1 == header.lease.end() => PAGE_LEN - BLOCK_LEN,
+            true => PAGE_LEN,
+            false => tape.end / BLOCK_LEN * BLOCK_LEN,
+        };
+        if start < stop {
+            let base = header.page * PAGE;
+            ranges.push(base + start as u64..base + stop as u64);
+        }
+    }
+    Ok(ranges)
+}
+
 /// Ends deletions that a kill or a power cut has interrupted.
 fn punch_leftovers(s: &dyn Storage, sup: &Super) -> io::Result<u64> {
     let mut left: Vec<(RawEntry, Cell, Held<'_>)> = Vec::new();
@@ -272,10 +432,11 @@ fn punch_leftovers(s: &dyn Storage, sup: &Super) -> io::Result<u64> {
         for slot in index * ENTRIES_PER_PAGE..(index + 1) * ENTRIES_PER_PAGE {
             let raw = catalog::decode_entry(&page, slot);
             let Some(identity) = raw.identity else { continue };
-            let (cell, head) = match (raw.deleted, raw.tape_pruned) {
-                (true, _) => (Cell::Deleted, identity.notes_head),
-                (false, true) => (Cell::TapePruned, identity.tape_head),
-                (false, false) => continue,
+            let (cell, head) = match (raw.deleted, raw.tape_pruned, raw.pack) {
+                (true, _, Some(pack)) => (Cell::Deleted, u64::from(pack)),
+                (true, _, None) => (Cell::Deleted, identity.notes_head),
+                (false, true, None) => (Cell::TapePruned, identity.tape_head),
+                _ => continue,
             };
             if chain::read_header(s, head) != chain::HeaderAt::Zero
                 && let Some(held) = Held::at_once(s, lock_of_slot(slot), Lock::Exclusive)?

@@ -362,6 +362,80 @@ pub fn decode_identity_frame(b: &[u8]) -> Option<([u8; 16], i64, [u8; 16])> {
     (b.len() == IDENTITY_FRAME_LEN).then(|| (array_at(b, 0), u64_at(b, 16) as i64, array_at(b, 24)))
 }
 
+// A block: a record of a pack. Its first frame begins with this header.
+//
+//    0 u8   codec: 0 stored, 1 DEFLATE (RFC 1951)
+//    1 u8   1 in the last block of its chain, else 0
+//    2 u16  seq of the first frame in it, counted over the packed chain
+//    4 u32  bytes of squeezed frame headers
+//    8 u32  bytes of payload
+//   12 u32  number of frames
+//   16 u64  bytes of the packed chain's primary stream before it
+//   24 u64  time of the first frame, microseconds since the session's start
+//   32      the data: headers, then payload, compressed as one
+//
+// A squeezed header: u8 stream, u8 flags, varint bytes of payload, varint microseconds since the
+// frame before (zigzag). A varint has 7 bits a byte, low ones first, the high bit on all but the
+// last byte.
+
+/// Bytes of a block's header.
+pub const BLOCK_HEADER_LEN: usize = 32;
+/// The block's data stand as they are.
+pub const CODEC_STORED: u8 = 0;
+/// The block's data are a DEFLATE stream.
+pub const CODEC_DEFLATE: u8 = 1;
+
+/// The header of a block, decoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BlockHeader {
+    /// How the data are compressed.
+    pub codec: u8,
+    /// No block of this chain follows.
+    pub last: bool,
+    /// Seq of the first frame.
+    pub seq: u16,
+    /// Bytes of squeezed headers.
+    pub heads_len: u32,
+    /// Bytes of payload.
+    pub payload_len: u32,
+    /// Frames.
+    pub count: u32,
+    /// Bytes of the chain's primary stream before it.
+    pub pos: u64,
+    /// Time of the first frame.
+    pub t_us: u64,
+}
+
+impl BlockHeader {
+    /// The bytes of this header.
+    pub fn encode(&self) -> [u8; BLOCK_HEADER_LEN] {
+        let mut b = [0; BLOCK_HEADER_LEN];
+        (b[0], b[1]) = (self.codec, u8::from(self.last));
+        put(&mut b, 2, self.seq.to_le_bytes());
+        put(&mut b, 4, self.heads_len.to_le_bytes());
+        put(&mut b, 8, self.payload_len.to_le_bytes());
+        put(&mut b, 12, self.count.to_le_bytes());
+        put(&mut b, 16, self.pos.to_le_bytes());
+        put(&mut b, 24, self.t_us.to_le_bytes());
+        b
+    }
+
+    /// The header at the start of `b`.
+    pub fn decode(b: &[u8]) -> Option<BlockHeader> {
+        let b = b.get(..BLOCK_HEADER_LEN)?;
+        (b[1] <= 1).then(|| BlockHeader {
+            codec: b[0],
+            last: b[1] == 1,
+            seq: u16_at(b, 2),
+            heads_len: u32_at(b, 4),
+            payload_len: u32_at(b, 8),
+            count: u32_at(b, 12),
+            pos: u64_at(b, 16),
+            t_us: u64_at(b, 24),
+        })
+    }
+}
+
 // The foot: the last 32 bytes of a lease's last page, written once when the next lease is taken.
 //
 //    0 u32  crc32c of bytes 4..32, seeded with salt and page number

@@ -24,6 +24,8 @@ mod copy;
 mod verify;
 mod backup;
 mod repair;
+mod deflate;
+mod pack;
 
 pub use copy::{Compacted, Copied};
 pub use file::FileStorage;
@@ -33,7 +35,9 @@ pub use reader::{Item, Reader, Why};
 pub use repair::{KEPT_MAX, Repaired, repair};
 pub use stream::{Chain, StreamId};
 pub use verify::{PROBLEMS_MAX, Problem, Report, salvage, salvage_from};
-pub use writer::{Append, EndReport, Health, QUEUE_LEN_MAX, RETRY_US, Writer};
+pub use writer::{
+    Append, EndReport, Health, PACK_AT_END_MAX, PACK_AT_END_MIN, QUEUE_LEN_MAX, RETRY_US, Writer,
+};
 
 use crate::error::{Error, Result};
 use crate::sys::file::{FsKind, euid};
@@ -159,6 +163,8 @@ pub struct Entry {
     pub state: State,
     /// The tape was given back, the notes remain.
     pub tape_pruned: bool,
+    /// It is compressed.
+    pub packed: bool,
     raw: RawEntry,
 }
 
@@ -302,14 +308,13 @@ impl Store {
             None => house::status_of_lost(s, raw.slot, &identity)?.0,
         };
         let salt = layout::salt(&identity.id);
-        let notes = Cursor::resume(
-            s,
-            salt,
-            Kind::Notes,
-            raw.slot,
-            identity.notes_head,
-            raw.status.map(|status| status.notes_seq),
-        )?;
+        let notes_seq = raw.status.map(|status| status.notes_seq);
+        let (kind, head, last_seq) = match raw.pack {
+            // Durable before anything relied on it: its feet are where they should be.
+            Some(pack) => (Kind::Pack, u64::from(pack), Some(0)),
+            None => (Kind::Notes, identity.notes_head, notes_seq),
+        };
+        let notes = Cursor::resume(s, salt, kind, raw.slot, head, last_seq)?;
         // A power cut took the first page: a reader must be told to look for the pages to come.
         let lost_head = notes.is_empty() && status.notes_fseq == 0;
         let status = Status { notes_fseq: status.notes_fseq.max(u16::from(lost_head)), ..status };
@@ -359,6 +364,11 @@ impl Store {
             }
         }
         Ok(found)
+    }
+
+    /// Whether a process has the session: records it, adds to it, packs it.
+    pub fn is_held(&self, entry: &Entry) -> bool {
+        self.state().0.is_locked(lock_of_slot(entry.slot)).unwrap_or(false)
     }
 
     /// Reads one chain of a session from its start.
@@ -504,6 +514,7 @@ fn entry_of(s: &dyn Storage, raw: RawEntry) -> Option<Entry> {
         label: identity.label,
         state,
         tape_pruned: raw.tape_pruned,
+        packed: raw.pack.is_some(),
         raw,
     })
 }

@@ -4,8 +4,10 @@ use super::catalog::{self, RawEntry};
 use super::chain::{Hop, Reach};
 use super::cursor::primary_len;
 use super::layout::{
-    FrameAt, FrameHeader, HEADER_LEN, Kind, NOTICE, PAGE, PAGE_LEN, PageHeader, Super, seed,
+    BLOCK, BLOCK_HEADER_LEN, BlockHeader, CONT, FrameAt, FrameHeader, HEADER_LEN, Kind, MORE,
+    NOTICE, PAGE, PAGE_LEN, PageHeader, Super, seed,
 };
+use super::pack::{BLOCK_PAYLOAD_MAX, Block, Inner, carrier};
 use super::storage::{Storage, lock_of_slot};
 use super::stream::{Chain, StreamId};
 use std::io;
@@ -66,6 +68,8 @@ pub struct Reader {
     /// Where the next frame stands on `page`; 0 before the first page.
     off: usize,
     seed: u32,
+    /// Bytes of pages read since [`Reader::take_loaded`].
+    loaded: u64,
     fseq: u16,
     pos: u64,
     /// A frame was expected here and not found: the next one settles what is missing.
@@ -73,12 +77,42 @@ pub struct Reader {
     /// The page that follows, found while this one may still have frames.
     next: Option<PageHeader>,
     ended: bool,
+    /// Items returned so far, and items to pass over before the next one.
+    count: u64,
+    skip: u64,
+    /// The chain is read out of a pack.
+    unpack: Option<Unpack>,
 }
+
+/// The state of reading a chain out of a pack.
+#[derive(Debug, Default)]
+struct Unpack {
+    /// The record being put together, if its beginning was seen.
+    record: Option<Vec<u8>>,
+    block: Block,
+    /// Seq of the next frame, and bytes of the primary stream before it.
+    seq: u16,
+    pos: u64,
+    /// The last block of the chain was seen.
+    complete: bool,
+    /// Blocks that are passed over without opening them.
+    skip_blocks: u64,
+    /// The tape was pruned: a gap in the pack is no damage.
+    tape_gone: bool,
+    /// Bytes of the primary stream in all, where that is known.
+    total: u64,
+}
+
+/// Most bytes of a block's record; more is damage.
+const RECORD_LEN_MAX: usize = 2 * (BLOCK_PAYLOAD_MAX + 32 * 1024);
 
 /// One step of a reader, before its bytes are borrowed.
 enum Step {
     Frame(FrameHeader, usize),
+    Inner(Inner),
     Gap(u64, Why),
+    /// The chain was packed meanwhile.
+    Switch,
     Tail,
     End,
 }
@@ -97,7 +131,7 @@ impl Reader {
             Chain::Notes => identity.notes_head,
         };
         let gone = entry.deleted || (entry.tape_pruned && chain == Chain::Tape);
-        Reader {
+        let mut reader = Reader {
             storage,
             sup: Some(sup),
             slot: entry.slot,
@@ -108,16 +142,41 @@ impl Reader {
             page: Box::new([0; PAGE_LEN]),
             off: 0,
             seed: 0,
+            loaded: 0,
             fseq: 0,
             pos: 0,
             broken: false,
             next: None,
             ended: gone,
+            count: 0,
+            skip: 0,
+            unpack: None,
+        };
+        if let Some(pack) = entry.pack.filter(|_| !gone) {
+            reader.read_pack(u64::from(pack), entry);
         }
+        reader
+    }
+
+    /// Reads on in the pack that starts at page `head`, from its start.
+    fn read_pack(&mut self, head: u64, entry: &RawEntry) {
+        self.hop = Hop::new(self.hop.id.salt, Kind::Pack, head);
+        self.rewind();
+        (self.live, self.promise) = (false, None);
+        let status = entry.status.filter(|_| self.chain == Chain::Tape);
+        let total = status.map_or(0, |status| status.out_bytes);
+        let tape_gone = entry.tape_pruned;
+        self.unpack = Some(Unpack { tape_gone, total, ..Unpack::default() });
+    }
+
+    fn rewind(&mut self) {
+        (self.hop.at, self.next) = (None, None);
+        (self.off, self.fseq, self.pos, self.broken) = (0, 0, 0, false);
     }
 
     /// Over the pages of a chain that a scan of the whole file has found.
     pub(super) fn over(storage: Arc<dyn Storage>, hop: Hop, chain: Chain) -> Reader {
+        let packed = hop.id.kind == Kind::Pack;
         Reader {
             storage,
             sup: None,
@@ -129,11 +188,15 @@ impl Reader {
             page: Box::new([0; PAGE_LEN]),
             off: 0,
             seed: 0,
+            loaded: 0,
             fseq: 0,
             pos: 0,
             broken: false,
             next: None,
             ended: false,
+            count: 0,
+            skip: 0,
+            unpack: packed.then(Unpack::default),
         }
     }
 
@@ -141,9 +204,19 @@ impl Reader {
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Item<'_> {
         let step = loop {
-            match self.step() {
+            let step = match self.unpack {
+                Some(_) => self.unpack_step(),
+                None => self.step(),
+            };
+            match step {
                 Step::Frame(frame, _) if frame.stream == StreamId::IDENTITY => {}
-                other => break other,
+                Step::Switch => {}
+                Step::Tail | Step::End => break step,
+                _ if self.skip > 0 => self.skip -= 1,
+                _ => {
+                    self.count += 1;
+                    break step;
+                }
             }
         };
         match step {
@@ -153,34 +226,114 @@ impl Reader {
                 bytes: &self.page[at..at + usize::from(frame.len)],
                 flags: frame.flags,
             },
+            Step::Inner(inner) => Item::Frame {
+                stream: inner.stream,
+                t_us: inner.t_us,
+                bytes: self.unpack.as_ref().map_or(&[], |u| &u.block.data[inner.range.clone()]),
+                flags: inner.flags,
+            },
             Step::Gap(bytes, why) => Item::Gap { bytes, why },
             Step::Tail => Item::Tail,
-            Step::End => Item::End,
+            Step::End | Step::Switch => Item::End,
         }
+    }
+
+    /// Bytes of disk gone through since this was last asked.
+    pub(super) fn take_loaded(&mut self) -> u64 {
+        std::mem::take(&mut self.loaded)
+    }
+
+    /// The next item out of a pack.
+    fn unpack_step(&mut self) -> Step {
+        loop {
+            if let Some(step) = self.inner_step() {
+                return step;
+            }
+            let step = self.step();
+            let chain = self.chain;
+            let Some(unpack) = &mut self.unpack else { return step };
+            match step {
+                Step::Frame(frame, at) if frame.flags & BLOCK != 0 => {
+                    let bytes = &self.page[at..at + usize::from(frame.len)];
+                    if frame.flags & CONT == 0 {
+                        unpack.record = Some(Vec::new());
+                    }
+                    let Some(record) = &mut unpack.record else { continue };
+                    record.extend_from_slice(bytes);
+                    if record.len() > RECORD_LEN_MAX {
+                        unpack.record = None;
+                    } else if frame.flags & MORE == 0
+                        && let Some(record) = unpack.record.take()
+                        && frame.stream == carrier(chain)
+                        && let Some(step) = unpack.enter(&record)
+                    {
+                        return step;
+                    }
+                }
+                // Notes that were added behind the pack.
+                Step::Frame(frame, _)
+                    if chain == Chain::Notes
+                        && frame.stream.chain() == chain
+                        && frame.stream != StreamId::IDENTITY =>
+                {
+                    return step;
+                }
+                Step::Frame(..) => {}
+                // Where the tape was given back frames are missing, as they should.
+                Step::Gap(..) if std::mem::take(&mut unpack.tape_gone) => unpack.record = None,
+                Step::Gap(..) if unpack.complete && chain == Chain::Notes => return step,
+                // Whose frames are missing, the next block tells.
+                Step::Gap(_, Why::Damaged | Why::Dropped) => unpack.record = None,
+                Step::End if !unpack.complete => {
+                    unpack.complete = true;
+                    return Step::Gap(unpack.total.saturating_sub(unpack.pos), Why::Damaged);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// The next frame of the open block, if there is one.
+    fn inner_step(&mut self) -> Option<Step> {
+        let kind = self.chain.into();
+        let unpack = self.unpack.as_mut()?;
+        let inner = unpack.block.next()?;
+        unpack.seq = unpack.seq.wrapping_add(1);
+        unpack.pos += primary_len(kind, inner.stream, inner.range.len());
+        if inner.flags & NOTICE != 0 {
+            let dropped = dropped_in(&unpack.block.data[inner.range]);
+            return Some(Step::Gap(dropped, Why::Dropped));
+        }
+        Some(Step::Inner(inner))
     }
 
     /// Bytes of the chain's primary stream before the next item, as the recorder counted them.
     pub fn pos(&self) -> u64 {
-        self.pos
+        self.unpack.as_ref().map_or(self.pos, |unpack| unpack.pos)
     }
 
     /// Goes to the first frame at or after `t_us` microseconds, or a little before it: to the
     /// start of the page that holds it.
     pub fn seek_time(&mut self, t_us: u64) {
-        self.seek(|header| header.t_us < t_us);
+        self.seek(|at_us, _| at_us < t_us);
     }
 
     /// Goes to the start of the page that holds byte `pos` of the chain's primary stream.
     /// [`Reader::pos`] tells where that is.
     pub fn seek_byte(&mut self, pos: u64) {
-        self.seek(|header| header.pos <= pos);
+        self.seek(|_, at| at <= pos);
     }
 
     /// Goes to the last page of which `before` is true. Hops from lease to lease, then halves.
-    fn seek(&mut self, before: impl Fn(&PageHeader) -> bool) {
+    fn seek(&mut self, is_before: impl Fn(u64, u64) -> bool) {
         if self.ended && self.hop.at.is_none() {
             return;
         }
+        self.ended = false;
+        if self.unpack.is_some() {
+            return self.seek_block(is_before);
+        }
+        let before = |header: &PageHeader| is_before(header.t_us, header.pos);
         let mut hop = Hop::new(self.hop.id.salt, self.hop.id.kind, self.hop.head);
         let reach = self.reach(&hop);
         let mut best: Option<PageHeader> = None;
@@ -204,7 +357,6 @@ impl Reader {
             }
             hop.at = best;
         }
-        self.ended = false;
         self.broken = false;
         self.next = None;
         match best {
@@ -216,7 +368,40 @@ impl Reader {
         }
     }
 
+    /// As `seek`, in a pack: to the last block of which `is_before` is true. Blocks are read but
+    /// not opened.
+    fn seek_block(&mut self, is_before: impl Fn(u64, u64) -> bool) {
+        let (mut blocks, mut best) = (0u64, 0u64);
+        self.rewind();
+        loop {
+            match self.step() {
+                Step::Frame(frame, at)
+                    if frame.flags & (BLOCK | CONT) == BLOCK
+                        && frame.stream == carrier(self.chain) =>
+                {
+                    let header = BlockHeader::decode(&self.page[at..at + usize::from(frame.len)]);
+                    if header.is_some_and(|header| is_before(header.t_us, header.pos)) {
+                        best = blocks;
+                    }
+                    blocks += 1;
+                }
+                Step::End | Step::Tail | Step::Switch => break,
+                _ => {}
+            }
+        }
+        self.ended = false;
+        self.rewind();
+        if let Some(Unpack { tape_gone, total, .. }) = self.unpack {
+            let anew = Unpack { tape_gone, total, skip_blocks: best, ..Unpack::default() };
+            self.unpack = Some(anew);
+        }
+    }
+
     fn reach(&self, hop: &Hop) -> Reach {
+        if hop.id.kind == Kind::Pack {
+            // It was durable, feet and all, before anything relied on it.
+            return Reach::Near;
+        }
         let promised = self.promise.is_none_or(|(last, fseq)| match hop.at {
             Some(at) => at.seq < last,
             None => fseq != 0 || last != 0,
@@ -313,6 +498,7 @@ impl Reader {
     /// Reads the page anew; a page that cannot be read is all damage.
     fn load(&mut self) {
         let Some(at) = self.hop.at else { return };
+        self.loaded += PAGE;
         let read =
             super::storage::read_zero_filled(&*self.storage, at.page * PAGE, &mut self.page[..]);
         if read.is_err() {
@@ -350,6 +536,16 @@ impl Reader {
                 }
                 _ => return Some(Step::Tail),
             }
+        }
+        if self.unpack.is_none()
+            && let Ok(entry) = self.entry()
+            && let Some(pack) = entry.pack
+            && !self.is_gone()
+        {
+            // What was read came in the same order as what will be read.
+            self.skip = self.count;
+            self.read_pack(u64::from(pack), &entry);
+            return Some(Step::Switch);
         }
         self.ended = true;
         if self.is_gone() {
@@ -390,6 +586,27 @@ impl Reader {
 
     fn is_gone(&self) -> bool {
         self.entry().is_ok_and(|e| e.deleted || (e.tape_pruned && self.chain == Chain::Tape))
+    }
+}
+
+impl Unpack {
+    /// Opens the block in `record`; a gap when frames before it are missing, or it is no block.
+    fn enter(&mut self, record: &[u8]) -> Option<Step> {
+        let header = BlockHeader::decode(record)?;
+        self.complete |= header.last;
+        let skipped = self.skip_blocks > 0;
+        self.skip_blocks = self.skip_blocks.saturating_sub(1);
+        let missing = header.seq != self.seq;
+        let bytes = header.pos.saturating_sub(self.pos);
+        (self.seq, self.pos) = (header.seq, header.pos);
+        if skipped {
+            self.seq = header.seq.wrapping_add(header.count as u16);
+            return None;
+        }
+        let opened = record.get(BLOCK_HEADER_LEN..).and_then(|data| Block::open(&header, data));
+        let unopened = opened.is_none();
+        self.block = opened.unwrap_or_default();
+        (missing || unopened).then_some(Step::Gap(bytes, Why::Damaged))
     }
 }
 

@@ -52,9 +52,32 @@ pub trait Storage: Debug + Send + Sync {
     /// Makes everything written so far durable, by whomever it was written.
     fn sync(&self) -> io::Result<()>;
 
-    /// As [`Storage::sync`], for a process on its way out that does not wait for the disk.
-    fn sync_behind(&self) -> io::Result<()> {
-        self.sync()
+    /// Has `work` done by someone who outlives this process, if there is a way; otherwise at once.
+    /// The caller waits for nothing and is about to end. The locks of this handle are held until
+    /// the work is done; the work itself must go through another handle.
+    fn leave_behind(&self, work: &mut dyn FnMut()) -> io::Result<()> {
+        work();
+        Ok(())
+    }
+
+    /// Makes everything written so far durable, then a cell written at `at` that says so, and only
+    /// then gives back what it stands for. After an error nothing was given back.
+    fn settle(&self, at: u64, cell: [u8; 8], punch: &[Range<u64>]) -> io::Result<()> {
+        if self.rules().sync_before_cell {
+            self.sync()?;
+        }
+        self.write_at(at, &[IoSlice::new(&cell)])?;
+        if self.rules().sync_before_punch {
+            self.sync()?;
+        }
+        for range in punch {
+            match self.punch(range.clone()) {
+                // Without holes the room comes back when the store is compacted.
+                Err(e) if e.raw_os_error() == Some(libc::EOPNOTSUPP) => return Ok(()),
+                punched => punched?,
+            }
+        }
+        Ok(())
     }
 
     /// Locks a byte (of a space beyond all data) without waiting; false when another handle has it.

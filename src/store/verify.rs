@@ -6,7 +6,7 @@ use super::copy::{Copied, Copy, identity_in_notes};
 use super::house::{Meter, Progress, data_bytes};
 use super::layout::{
     ChainId, ENTRIES_PER_PAGE, FIRST_LEASE, Identity, Kind, Lease, PAGE, PAGE_LEN, PageHeader,
-    Super, salt,
+    Super, salt, tag,
 };
 use super::reader::{Item, Reader, Why};
 use super::storage::{Storage, read_zero_filled};
@@ -262,6 +262,7 @@ fn verify_chain(
     let mut last_us = 0;
     let mut gap: Option<u64> = None;
     loop {
+        meter.step(reader.take_loaded());
         let item = reader.next();
         let to_us = match item {
             Item::Frame { t_us, .. } => Some(t_us),
@@ -277,7 +278,6 @@ fn verify_chain(
                 last_us = t_us;
                 report.frames += 1;
                 report.bytes += bytes.len() as u64;
-                meter.step(bytes.len() as u64);
             }
             Item::Gap { bytes, why: Why::Damaged } => {
                 gap = Some(gap.unwrap_or(0) + bytes);
@@ -292,6 +292,62 @@ fn verify_chain(
 #[derive(Debug, Default)]
 struct Found {
     chains: HashMap<ChainId, Vec<PageHeader>>,
+}
+
+impl Found {
+    /// The pages to read a chain from: where the catalog does not say, those of the chain itself
+    /// or of a pack, whichever tells more. A kill may have left one beside the other.
+    fn best(
+        &self,
+        s: &Arc<dyn Storage>,
+        salt: u64,
+        chain: Chain,
+        told: Option<&catalog::RawEntry>,
+    ) -> Hop {
+        let own = |id: &ChainId| id.kind == Kind::from(chain);
+        let said = match told.map(|raw| raw.pack) {
+            Some(Some(head)) => {
+                let id = ChainId { salt, kind: Kind::Pack, tag: tag(u64::from(head)) };
+                self.chains.contains_key(&id).then_some(id)
+            }
+            // An attempt that was cut short may have left a shorter chain beside the real one.
+            Some(None) => {
+                self.chains.keys().copied().filter(own).max_by_key(|id| self.chains[id].len())
+            }
+            None => None,
+        };
+        let best = said.or_else(|| {
+            let ids = self.chains.keys().copied().filter(|id| own(id) || id.kind == Kind::Pack);
+            ids.max_by_key(|id| self.worth(s, *id, chain))
+        });
+        self.hop(best.unwrap_or(ChainId { salt, kind: chain.into(), tag: 0 }))
+    }
+
+    fn hop(&self, id: ChainId) -> Hop {
+        let mut pages = self.chains.get(&id).cloned().unwrap_or_default();
+        pages.sort_by_key(|header| header.seq);
+        pages.dedup_by_key(|header| header.seq);
+        Hop::over(id, pages)
+    }
+
+    /// How much of a chain these pages tell: frames, and of those with as many the ones that lack
+    /// nothing.
+    fn worth(
+        &self,
+        s: &Arc<dyn Storage>,
+        id: ChainId,
+        chain: Chain,
+    ) -> (u64, std::cmp::Reverse<u64>) {
+        let mut reader = Reader::over(Arc::clone(s), self.hop(id), chain);
+        let (mut frames, mut gaps) = (0, 0);
+        loop {
+            match reader.next() {
+                Item::Frame { .. } => frames += 1,
+                Item::Gap { .. } => gaps += 1,
+                Item::Tail | Item::End => return (frames, std::cmp::Reverse(gaps)),
+            }
+        }
+    }
 }
 
 /// Saves every session that can be read in the file at `damaged` into the store `into`, from the
@@ -380,7 +436,7 @@ fn identity_of(
     let heads = session.chains.values().flatten().filter(|header| header.seq == 0);
     let in_notes = || {
         heads
-            .filter(|header| header.chain.kind == Kind::Notes)
+            .filter(|header| header.chain.kind != Kind::Tape)
             .find_map(|header| identity_in_notes(s, header.page, salt))
     };
     entry.map(|(identity, _)| *identity).or_else(in_notes)
@@ -402,23 +458,17 @@ fn salvage_one(
     raw: catalog::RawEntry,
     meter: &mut Meter<'_>,
 ) -> io::Result<Copied> {
+    let salt = salt(&identity.id);
     let mut copy = Copy::begin(target, identity)?;
-    for (kind, chain) in [(Kind::Notes, Chain::Notes), (Kind::Tape, Chain::Tape)] {
-        // An attempt that a kill has cut short may have left a chain beside the real one.
-        let longest = session
-            .chains
-            .keys()
-            .copied()
-            .filter(|id| id.kind == kind)
-            .max_by_key(|id| session.chains[id].len());
-        let Some(id) = longest else { continue };
-        let mut pages = session.chains.remove(&id).unwrap_or_default();
-        pages.sort_by_key(|header| header.seq);
-        pages.dedup_by_key(|header| header.seq);
-        let mut reader = Reader::over(Arc::clone(damaged), Hop::over(id, pages), chain);
-        copy.chain(chain, &mut reader, meter)?;
+    for chain in [Chain::Notes, Chain::Tape] {
+        if chain == Chain::Tape && raw.tape_pruned {
+            session.chains.clear();
+        }
+        let told = raw.identity.is_some().then_some(&raw);
+        let hop = session.best(damaged, salt, chain, told);
+        copy.chain(chain, &mut Reader::over(Arc::clone(damaged), hop, chain), meter)?;
     }
-    if !is_named && copy.copied.bytes == 0 {
+    if !is_named && copy.bytes() == 0 {
         // A session that a kill cut short before it said anything.
         return Ok(Copied::default());
     }

@@ -3,6 +3,7 @@
 use super::catalog;
 use super::chain;
 use super::cursor::{BULK_MIN, Cursor};
+use super::house;
 use super::keeper::Keeper;
 use super::layout::{self, CONT, Exit, Identity, Kind, Lease, NOTICE, PAGE, Status, Super};
 use super::storage::{LOCK_GATE, LOCK_TRIES_MAX, Storage, lock_of_slot};
@@ -26,6 +27,11 @@ const SYNC_FAILURES_MAX: u32 = 2;
 
 /// Most bytes that wait in memory while another process holds the allocation lock.
 pub const QUEUE_LEN_MAX: usize = 1 << 20;
+
+/// Bytes of frames from which on a session is packed as it ends: less would gain a block or two.
+pub const PACK_AT_END_MIN: u64 = 16 << 10;
+/// Bytes of frames up to which it is: more would keep a processor busy for long.
+pub const PACK_AT_END_MAX: u64 = 256 << 20;
 
 /// What became of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +102,8 @@ pub struct Writer {
     sync_failures: u32,
     /// A sync has failed: what it covered may be forgotten.
     shaken: bool,
+    /// The session is being packed behind this process.
+    behind: bool,
 }
 
 /// A chain that cannot be written for the moment.
@@ -151,6 +159,7 @@ impl Writer {
             queue_retry_us: 0,
             sync_failures: 0,
             shaken: false,
+            behind: false,
         }
     }
 
@@ -335,8 +344,31 @@ impl Writer {
         self.write_end(exit, end_us)?;
         self.keeper.dismiss();
         self.release();
-        let durable = self.storage.sync_behind().is_ok();
-        Ok(EndReport { dropped: self.dropped, errno: self.errno, durable })
+        self.behind = self.pays_to_pack();
+        let left = self.storage.leave_behind(&mut || self.settle_behind());
+        self.behind &= left.is_ok();
+        Ok(EndReport { dropped: self.dropped, errno: self.errno, durable: left.is_ok() })
+    }
+
+    /// Packs the session, if that is wanted, and makes all that was written durable.
+    fn settle_behind(&self) {
+        // Through a handle of its own: the keeper may be using the other's locks. A file that has
+        // lost its name since has no more to be done for it.
+        let Ok(own) = self.storage.reopen() else { return };
+        if !self.storage.is_current().unwrap_or(false) {
+            return;
+        }
+        let pack = || house::pack_locked(&own, &self.sup, self.slot, &self.identity.id);
+        if !self.behind || !pack().unwrap_or(false) {
+            // Nobody is left to tell of a failure.
+            let _ = own.sync();
+        }
+    }
+
+    /// Whether the session is worth packing as it ends.
+    fn pays_to_pack(&self) -> bool {
+        let len = self.notes.written() + self.tape.as_ref().map_or(0, Cursor::written);
+        self.tape.is_some() && (PACK_AT_END_MIN..=PACK_AT_END_MAX).contains(&len)
     }
 
     /// Gives back what was set aside for writes to come.
@@ -498,6 +530,10 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
+        if self.behind {
+            // Whoever packs the session has these locks too, and needs them to the end.
+            return;
+        }
         // The keeper may hold the file open a little longer; the locks must not wait for it.
         let _ = self.storage.unlock(lock_of_slot(self.slot));
         let _ = self.storage.unlock(LOCK_GATE);

@@ -195,25 +195,14 @@ pub fn set_in_place(_: &File) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Has `file` synced by a child that outlives this process, if need be: the caller waits for
-/// nothing. The child holds nothing else open and is not waited for, so call it on the way out.
-pub fn sync_behind(file: &File) -> io::Result<()> {
-    // SAFETY: between fork and _exit the child makes only the system calls below, each of which a
-    // signal handler might make too, so that another thread's locks do not matter.
-    match super::cvt(unsafe { libc::fork() })? {
-        0 => {
-            // SAFETY: closing the child's own copies, whose owners never run here; fsync and
-            // _exit touch no memory.
-            unsafe {
-                for fd in 0..3 {
-                    libc::close(fd);
-                }
-                // fsync where the cheaper call is missing: one name for both systems.
-                libc::fsync(file.as_raw_fd());
-                libc::_exit(0)
-            }
-        }
-        _ => Ok(()),
+/// Lets every other process use the disk first, where there is a way to say so.
+pub fn be_idle() {
+    #[cfg(target_os = "linux")]
+    {
+        const IOPRIO_WHO_PROCESS: libc::c_int = 1;
+        const IOPRIO_IDLE: libc::c_int = 3 << 13;
+        // SAFETY: takes three integers and changes how this process is scheduled, nothing else.
+        unsafe { libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_IDLE) };
     }
 }
 

@@ -12,6 +12,7 @@ pub mod tty;
 
 use std::io;
 
+pub mod behind;
 pub mod crc;
 pub mod file;
 pub mod mmap;

@@ -390,3 +390,91 @@ fn salvage_needs_neither_superblock_nor_catalog() {
     let again = intentloop::store::salvage(&path, &into, &mut |_| {}).unwrap();
     assert_eq!((again.sessions, again.known), (0, 3));
 }
+
+#[test]
+fn a_packed_session_is_the_same_session_in_less_room() {
+    let dir = TempDir::new("pack");
+    let store = three_sessions(&dir);
+    let wanted: Vec<Vec<u8>> = (0..3).map(|n| bytes_of(&store, n, StreamId::STDOUT)).collect();
+    store.seal_lost().unwrap();
+    let find = |n: u8| store.entries().unwrap().find(|e| e.id[15] == n).unwrap();
+    let mut under_way = store.read(&find(0), Chain::Tape);
+    let mut seen = Vec::new();
+    for _ in 0..50 {
+        if let Item::Frame { bytes, .. } = under_way.next() {
+            seen.extend_from_slice(bytes);
+        }
+    }
+    let live = store.begin(&new_session(9)).unwrap();
+    assert!(!store.pack(&find(9)).unwrap(), "a live session is left alone");
+    drop(live);
+    for n in 0..3 {
+        let before = store.usage(&find(n)).unwrap();
+        assert!(store.pack(&find(n)).unwrap());
+        assert!(!store.pack(&find(n)).unwrap(), "once is enough");
+        let after = store.usage(&find(n)).unwrap();
+        assert!(after.tape * 8 < before.tape + before.notes, "{before:?} {after:?}");
+        assert_eq!(bytes_of(&store, n, StreamId::STDOUT), wanted[usize::from(n)]);
+        assert_eq!(bytes_of(&store, n, StreamId::CONVERSATION), [n; 50_000]);
+    }
+    // A reader that was under way changes over without a seam.
+    loop {
+        match under_way.next() {
+            Item::Frame { bytes, .. } => seen.extend_from_slice(bytes),
+            Item::End => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(seen, wanted[0]);
+
+    let mut w = store.resume(&find(0)).unwrap();
+    assert_eq!(w.append(StreamId::REPORT, 9, b"added later"), Append::Stored);
+    w.end(Exit::Unknown, 0).unwrap();
+    assert_eq!(bytes_of(&store, 0, StreamId::REPORT), b"added later");
+
+    store.prune_tape(&[find(0)], &mut |_| {}).unwrap();
+    assert_eq!(bytes_of(&store, 0, StreamId::STDOUT), b"");
+    assert_eq!(bytes_of(&store, 0, StreamId::CONVERSATION), [0; 50_000]);
+    assert_eq!(bytes_of(&store, 0, StreamId::REPORT), b"added later");
+    store.remove(&[find(1)], &mut |_| {}).unwrap();
+    assert_eq!(store.verify(&mut |_| {}).unwrap().problems, []);
+
+    let saved = TempDir::new("pack-saved");
+    let into = saved.open(Access::Write);
+    let path = dir.path().join(FILE_NAME);
+    intentloop::store::salvage(&path, &into, &mut |_| {}).unwrap();
+    assert_eq!(bytes_of(&into, 2, StreamId::STDOUT), wanted[2]);
+    assert_eq!(bytes_of(&into, 0, StreamId::REPORT), b"added later");
+}
+
+#[test]
+fn seeking_in_a_pack_lands_on_the_block() {
+    let dir = TempDir::new("pack-seek");
+    let store = dir.open(Access::Write);
+    let mut w = store.begin(&new_session(1)).unwrap();
+    for n in 0..60_000u64 {
+        w.append(StreamId::STDOUT, n * 10, &n.to_le_bytes().repeat(3));
+    }
+    w.end(Exit::Code(0), 5).unwrap();
+    let entry = store.entries().unwrap().next().unwrap();
+    assert!(store.pack(&entry).unwrap());
+    let entry = store.entries().unwrap().next().unwrap();
+    for n in [0, 1, 170, 25_000, 59_999] {
+        let mut reader = store.read(&entry, Chain::Tape);
+        reader.seek_time(n * 10);
+        let (mut passed, mut found) = (0, None);
+        while let Item::Frame { t_us, bytes, .. } = reader.next() {
+            if t_us >= n * 10 {
+                found = Some(bytes[..8].to_vec());
+                break;
+            }
+            passed += 1;
+        }
+        assert_eq!(found.as_deref(), Some(&n.to_le_bytes()[..]));
+        assert!(passed < 15_000, "{passed} frames before {n}");
+        reader.seek_byte(n * 24);
+        assert!(reader.next() != Item::End && reader.pos() > 0);
+        reader.seek_time(0);
+        assert!(matches!(reader.next(), Item::Frame { t_us: 0, .. }));
+    }
+}

@@ -56,6 +56,16 @@ pub enum Fault {
 type Hook = Box<dyn FnMut(&World, usize, &Op) + Send>;
 type Preempt = Box<dyn FnOnce() + Send>;
 
+/// What came to a stop in the middle of an operation.
+#[derive(Clone, Copy)]
+enum Stopped {
+    Process,
+    Machine,
+}
+
+/// Writes below this size may go through a window.
+const WINDOW_WRITE_MAX: usize = 16 * 1024;
+
 /// All files of the machine: one has the store's name.
 #[derive(Clone)]
 pub struct World {
@@ -180,11 +190,15 @@ impl World {
 
     /// What is left after every process was killed in the middle of `op`.
     pub fn killed(&self, file: usize, op: &Op, random: &mut Random) -> World {
+        self.stopped(Stopped::Process, file, op, random)
+    }
+
+    fn stopped(&self, what: Stopped, file: usize, op: &Op, random: &mut Random) -> World {
         let mut world = self.clone();
         match op {
             Op::Rename(file) if random.below(2) == 0 => world.named = *file,
             Op::Rename(_) => {}
-            _ => world.files[file].tear(op, random),
+            _ => world.files[file].tear(what, op, random),
         }
         world
     }
@@ -192,7 +206,7 @@ impl World {
     /// What is left after a power cut in the middle of `op`. `keep` of 1000 dirty sectors keep
     /// what they were last given.
     pub fn cut(&self, file: usize, op: &Op, keep: u64, random: &mut Random) -> World {
-        let mut world = self.killed(file, op, random);
+        let mut world = self.stopped(Stopped::Machine, file, op, random);
         for image in &mut world.files {
             image.cut(keep, random);
         }
@@ -277,14 +291,16 @@ impl Image {
         self.sizes.clear();
     }
 
-    /// Does some of `op`: a write as far as some byte, or some of its sectors.
-    fn tear(&mut self, op: &Op, random: &mut Random) {
-        match op {
-            Op::Write(at, bytes) if random.below(3) > 0 => {
-                let n = random.below(bytes.len() as u64 + 1) as usize;
-                self.write(*at, &bytes[..n]);
+    /// Does some of `op`. A process fills the page cache from the front, or all but the first
+    /// word where it writes through a window; of a machine any sectors of it reach the disk.
+    fn tear(&mut self, what: Stopped, op: &Op, random: &mut Random) {
+        match (op, what) {
+            (Op::Write(at, bytes), Stopped::Process)
+                if (8..WINDOW_WRITE_MAX).contains(&bytes.len()) && random.below(3) == 0 =>
+            {
+                self.write(at + 8, &bytes[8..]);
             }
-            Op::Write(at, bytes) => {
+            (Op::Write(at, bytes), Stopped::Machine) if random.below(3) == 0 => {
                 let mut done = 0;
                 while done < bytes.len() {
                     let n = (SECTOR - (at + done as u64) % SECTOR) as usize;
@@ -295,8 +311,12 @@ impl Image {
                     done = end;
                 }
             }
-            Op::Extend(size) if random.below(2) == 0 => self.set_size(*size),
-            Op::Punch(range) => {
+            (Op::Write(at, bytes), _) => {
+                let n = random.below(bytes.len() as u64 + 1) as usize;
+                self.write(*at, &bytes[..n]);
+            }
+            (Op::Extend(size), _) if random.below(2) == 0 => self.set_size(*size),
+            (Op::Punch(range), _) => {
                 let blocks = (range.end - range.start) / BLOCK;
                 let middle = range.start + random.below(blocks + 1) * BLOCK;
                 self.punch(&(range.start..middle));

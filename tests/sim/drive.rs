@@ -23,6 +23,8 @@ pub enum Step {
     },
     End {
         w: usize,
+        /// The rest is done by a child, which promises nothing.
+        behind: bool,
     },
     /// The process of writer `w` dies.
     Kill {
@@ -39,6 +41,9 @@ pub enum Step {
         k: usize,
     },
     Seal,
+    Pack {
+        k: usize,
+    },
     /// Every writer dies, and the store is compacted.
     Compact,
 }
@@ -133,17 +138,20 @@ impl Driver {
                     }
                 }
             }
-            Step::End { w } => {
+            Step::End { w, behind } => {
                 if let Some(at) = self.pick(w) {
                     let (session, writer) = self.writers.remove(at);
                     let dropped = writer.state().dropped;
-                    let end = writer.end(Exit::Code(0), 5);
+                    let end = match behind {
+                        true => writer.end_behind(Exit::Code(0), 5),
+                        false => writer.end(Exit::Code(0), 5),
+                    };
                     self.model(|m| {
                         m.sessions[session].live = false;
                         let first = !m.sessions[session].resumed;
                         m.sessions[session].ended |= end.is_ok() && dropped == 0 && first;
                     });
-                    if end.is_ok_and(|end| end.durable) {
+                    if !behind && end.is_ok_and(|end| end.durable) {
                         self.synced(session);
                     }
                 }
@@ -168,6 +176,13 @@ impl Driver {
             Step::PruneTape { k } => self.give_back(k, true),
             Step::Seal => {
                 let _ = self.store.seal_lost();
+            }
+            Step::Pack { k } => {
+                if let Some((n, entry)) = self.idle(k)
+                    && self.store.pack(&entry).is_ok_and(|packed| packed)
+                {
+                    self.synced(n);
+                }
             }
             Step::Compact => {
                 while !self.writers.is_empty() {
@@ -390,15 +405,17 @@ fn second(world: World, mut model: Model, stop: Stop, seed: u64, cuts: Cuts) -> 
         Step::Seal,
         Step::Begin,
         Step::Append { w: 0, stream: StreamId::STDOUT, len: 700 },
+        Step::Pack { k },
         Step::Resume { k },
         Step::Append { w: 1, stream: StreamId::REPORT, len: 900 },
         Step::Append { w: 0, stream: StreamId::STDOUT, len: 17_000 },
         Step::Sync { w: 0 },
-        Step::End { w: 1 },
+        Step::End { w: 1, behind: true },
+        Step::Pack { k: k / 5 },
         Step::PruneTape { k: k / 7 },
         Step::Append { w: 0, stream: StreamId::STDOUT, len: 90 },
         Step::Remove { k: k / 3 },
-        Step::End { w: 0 },
+        Step::End { w: 0, behind: false },
         Step::Compact,
     ];
     explore_from(world, model, &steps, seed, Cuts { second: 0, draws: 2, ..cuts })
@@ -440,11 +457,13 @@ pub fn workload(seed: u64, len: usize) -> Vec<Step> {
             0..6 => Step::Begin,
             6..72 => Step::Append { w, stream, len: bytes },
             72..80 => Step::Sync { w },
-            80..85 => Step::End { w },
+            80..82 => Step::End { w, behind: false },
+            82..85 => Step::End { w, behind: true },
             85..88 => Step::Kill { w },
             88..91 => Step::Resume { k },
-            91..94 => Step::Remove { k },
-            94..97 => Step::PruneTape { k },
+            91..93 => Step::Remove { k },
+            93..95 => Step::PruneTape { k },
+            95..97 => Step::Pack { k },
             97 => Step::Compact,
             _ => Step::Seal,
         });
