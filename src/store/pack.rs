@@ -187,7 +187,7 @@ pub struct Inner {
 }
 
 /// A block, decompressed, its frames taken one by one.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Block {
     /// Squeezed headers, then payload.
     pub data: Vec<u8>,

@@ -85,7 +85,7 @@ pub struct Reader {
 }
 
 /// The state of reading a chain out of a pack.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Unpack {
     /// The record being put together, if its beginning was seen.
     record: Option<Vec<u8>>,
