@@ -14,7 +14,7 @@ use std::ffi::OsString;
 
 use crate::error::Result;
 
-pub use complete::{Shell, script};
+pub use complete::{KINDS, Shell, script};
 pub use help::{command as command_help, overview};
 pub use parse::{request, unknown_command};
 

@@ -1,9 +1,13 @@
 //! `il completion`: a script that teaches a shell il's commands and options. Prints, never
-//! installs.
+//! installs. The scripts ask it in turn for words that are in the store.
 
-use super::{COMMANDS, print};
+use std::collections::BTreeSet;
+
+use super::{COMMANDS, home, print};
 use crate::cli::{self, Command, Global, Hint, Operand, Operands, Shell};
 use crate::error::{Error, Result};
+use crate::format::line;
+use crate::library::{Library, STREAMS, Session};
 
 /// `il completion bash|zsh|fish`.
 pub(crate) const COMMAND: Command<Args> = Command {
@@ -14,10 +18,13 @@ pub(crate) const COMMAND: Command<Args> = Command {
     operands: Operands::Each(
         &[Operand::one("SHELL", Hint::Choice(Shell::NAMES), "Shell to complete in")],
         |args: &mut Args, word| {
-            let shell = word.to_str().and_then(Shell::from_name);
-            args.shell =
-                Some(shell.ok_or_else(|| format!("not one of {}", Shell::NAMES.join(", ")))?);
-            Ok(())
+            let word = word.to_str().unwrap_or_default();
+            args.kind = cli::KINDS.iter().find(|kind| **kind == word).copied();
+            args.shell = Shell::from_name(word);
+            match (args.shell, args.kind) {
+                (None, None) => Err(format!("not one of {}", Shell::NAMES.join(", "))),
+                _ => Ok(()),
+            }
         },
     ),
     run,
@@ -26,10 +33,66 @@ pub(crate) const COMMAND: Command<Args> = Command {
 #[derive(Debug, Default)]
 pub(crate) struct Args {
     shell: Option<Shell>,
+    /// Words of this kind are wanted, one of [`cli::KINDS`].
+    kind: Option<&'static str>,
 }
 
-fn run(args: Args, _: &Global) -> Result<u8> {
-    let shell = args.shell.ok_or_else(|| Error::usage("missing SHELL"))?;
-    print(cli::script(shell, COMMANDS))?;
+/// The newest sessions that are offered.
+const SESSIONS_MAX: usize = 100;
+
+/// The newest sessions in which tags and projects are looked for.
+const LOOKED_AT_MAX: usize = 1000;
+
+/// Columns of the words that tell one session from another.
+const COMMAND_COLUMNS: usize = 50;
+
+fn run(args: Args, global: &Global) -> Result<u8> {
+    match (args.shell, args.kind) {
+        (Some(shell), _) => print(cli::script(shell, COMMANDS))?,
+        (None, Some(kind)) => print(words(kind, global)?)?,
+        (None, None) => return Err(Error::usage("missing SHELL")),
+    }
     Ok(0)
+}
+
+/// The words of a kind, a line each: the word, and after a tab what it stands for.
+fn words(kind: &str, global: &Global) -> Result<String> {
+    let library = Library::open(&home::dir(global)?);
+    let words: Vec<String> = match kind {
+        "streams" => {
+            let newest = library.and_then(|library| Ok((library.find(None)?, library)));
+            match newest {
+                Ok((session, library)) => library.stream_names(&session),
+                Err(_) => STREAMS.iter().map(|name| (*name).to_owned()).collect(),
+            }
+        }
+        "sessions" => {
+            let library = library?;
+            library.sessions()?.take(SESSIONS_MAX).map(|s| described(&s)).collect()
+        }
+        "tags" => {
+            let library = library?;
+            distinct(library.sessions()?.take(LOOKED_AT_MAX).flat_map(|s| s.meta.tags))
+        }
+        _ => {
+            let library = library?;
+            distinct(library.sessions()?.take(LOOKED_AT_MAX).filter_map(|s| s.project()))
+        }
+    };
+    // A word that cannot stand in a line is none that can be typed.
+    let lines = words.iter().filter(|word| !word.is_empty() && !word.contains('\n'));
+    Ok(lines.map(|word| format!("{word}\n")).collect())
+}
+
+fn described(session: &Session) -> String {
+    let prompt = session.meta.imported.as_ref().and_then(|imported| imported.prompt.as_deref());
+    let command = prompt.map_or_else(|| line::words(&session.meta.argv), line::clean);
+    let command = line::cut(&command, COMMAND_COLUMNS);
+    let status = session.status.name();
+    format!("{}\t{} {status} {command}", session.id.short(), session.meta.started.local())
+}
+
+fn distinct(words: impl Iterator<Item = String>) -> Vec<String> {
+    let words: BTreeSet<String> = words.collect();
+    words.into_iter().filter(|word| !word.contains(char::is_control)).collect()
 }

@@ -26,6 +26,7 @@ mod rm;
 mod run;
 mod screen;
 mod search;
+mod shell_init;
 mod show;
 mod tail;
 mod verify;
@@ -71,7 +72,10 @@ pub const COMMANDS: &[Section] = &[
         title: "Inside a session",
         commands: &[&mark::COMMAND, &event::COMMAND, &ask::COMMAND, &answer::COMMAND],
     },
-    Section { title: "Also", commands: &[&help::COMMAND, &completion::COMMAND, &vt::COMMAND] },
+    Section {
+        title: "Also",
+        commands: &[&help::COMMAND, &completion::COMMAND, &shell_init::COMMAND, &vt::COMMAND],
+    },
 ];
 
 /// Runs the command that the process's arguments name.

@@ -8,7 +8,8 @@ use std::process;
 use intentloop::cli::{self, Arity, Command, Flag, Hint, Operand, Operands, Section};
 use intentloop::cmd::COMMANDS;
 
-use crate::plain::{Scratch, il, program, stdout};
+use crate::house::House;
+use crate::plain::{Scratch, il, program, run, stdout};
 
 /// Asks a shell, in one process, what each line that stands in its input may go on with. Answers
 /// with the line, each candidate on a line of its own with what the shell says of it, and an empty
@@ -116,7 +117,7 @@ impl Shell {
         };
         fs::create_dir(scratch.path().join("folder")).expect("a folder");
         file("paper", "");
-        let il = file("il", LIST);
+        let il = file("il", IL);
         fs::set_permissions(il, fs::Permissions::from_mode(0o755)).expect("a program");
         let completion = file("completion", &cli::script(self.shell, table));
         let asked: String = lines.iter().map(|line| format!("ask '{line}'\n")).collect();
@@ -155,15 +156,21 @@ impl Shell {
     }
 }
 
-/// Stands in for `il list` of a store with these sessions. What was recorded is data, and must not
-/// be run.
-const LIST: &str = r#"#!/bin/sh
-[ "$1" = list ] || exit 1
-printf 'ID\tSTATUS\tPROJECT\tPROMPT\n'
-printf '019e6c0a-8f2b\trunning\tshop\tx\n'
-printf '019e6c0a-77aa\tfailed\tweb\t$(touch touched)\n'
-printf '01a00000-0000\tfailed\t$(touch touched)\ty\n'
-printf '01a00000-0001\tfailed\tshop\ty\n'
+/// Stands in for il and a store with these sessions. What was recorded is data, and must not be
+/// run.
+const IL: &str = r#"#!/bin/sh
+[ "$1" = completion ] || exit 1
+case $2 in
+sessions)
+    printf '019e6c0a-8f2b\t2026-05-30 15:12:33 running make\n'
+    printf '019e6c0a-77aa\t2026-05-30 15:12:31 failed $(touch touched)\n'
+    printf '01a00000-0000\t2026-05-30 15:12:30 failed `touch touched`\n'
+    printf '01a00000-0001\t2026-05-30 15:12:30 failed\n'
+    ;;
+streams) printf 'stdout\nstdin\nstderr\nnative/0\n' ;;
+tags) printf 'nightly\nwip\n' ;;
+projects) printf '$(touch touched)\nshop\nweb\n' ;;
+esac
 "#;
 
 /// Asks all shells; a candidate is what the line goes on with.
@@ -249,7 +256,10 @@ fn each_kind_of_thing_completes() {
         ("il run -- cat pap", vec!["paper"]),
         ("il run cat --al", vec![]),
         ("il run cat --home fol", vec!["folder"]),
+        ("il run --tag ", vec!["nightly", "wip"]),
+        ("il run -t w", vec!["wip"]),
         ("il dump std", vec!["stderr", "stdin", "stdout"]),
+        ("il dump na", vec!["native/0"]),
         ("il dump stdout ", ids.clone()),
         ("il dump stdout 01a", vec!["01a00000-0000", "01a00000-0001"]),
         ("il dump -o x stdout 019e6c0a-8", vec!["019e6c0a-8f2b"]),
@@ -324,4 +334,26 @@ fn each_script_is_one_that_its_shell_can_read() {
         fs::write(&path, stdout(il().args(["completion", shell]))).expect("a script");
         stdout(program(shell).arg(flag).arg(&path));
     }
+}
+
+/// What the scripts ask il for, with a store and without.
+#[test]
+fn words_come_from_the_store() {
+    let house = House::new();
+    let words = |kind: &str| stdout(&mut house.il(&["completion", kind]));
+    let fixed = intentloop::library::STREAMS.join("\n");
+    assert_eq!(words("streams"), format!("{fixed}\n"));
+    for kind in ["sessions", "tags", "projects"] {
+        let output = run(&mut house.il(&["completion", kind]));
+        assert_eq!((output.status.code(), &output.stdout[..]), (Some(1), &b""[..]), "{kind}");
+    }
+    house.record(&["--tag", "wip", "--tag", "a b"], "true");
+    house.record(&["--tag", "wip"], "false");
+    let sessions = words("sessions");
+    let ids = house.ids();
+    let said: Vec<(&str, &str)> = sessions.lines().filter_map(|l| l.split_once('\t')).collect();
+    assert_eq!(said.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [&ids[0][..13], &ids[1][..13]]);
+    assert!(said[0].1.ends_with(" failed sh -c false"), "{sessions}");
+    assert_eq!(words("tags"), "a b\nwip\n");
+    assert_eq!(words("streams"), format!("{fixed}\n"));
 }

@@ -15,6 +15,7 @@ mod util;
 
 mod relay;
 mod search;
+mod shell_init;
 mod store;
 mod tail;
 mod tidy;

@@ -25,15 +25,9 @@ _il_operand() {
     esac
 }
 
-# The distinct values of a column of `il list`. They are data: nothing may expand them.
-_il_column() {
-    local -a names cells
-    local i at=-1
-    {
-        IFS=$'\t' read -r -a names
-        for i in "${!names[@]}"; do [[ ${names[i]} == "$1" ]] && at=$i; done
-        ((at < 0)) || while IFS=$'\t' read -r -a cells; do printf '%s\n' "${cells[at]}"; done
-    } < <(il list --limit 100 2>/dev/null) | sort -u
+# Words of a kind that are in the store. They are data: nothing may expand them.
+_il_store() {
+    il completion "$1" 2>/dev/null | cut -f 1
 }
 
 # Takes from its input the lines that go on from what is typed.
@@ -49,8 +43,7 @@ _il_complete() {
     file) compopt -o filenames 2>/dev/null; _il_offer_paths -f ;;
     dir) compopt -o filenames 2>/dev/null; _il_offer_paths -d ;;
     program) _il_offer_paths -c ;;
-    session) _il_offer < <(_il_column ID) ;;
-    project) _il_offer < <(_il_column PROJECT) ;;
+    store) _il_offer < <(_il_store "$2") ;;
     command) _il_offer < <(printf '%s\n' $_il_commands) ;;
     choice) shift; _il_offer < <(printf '%s\n' "$@") ;;
     esac

@@ -57,14 +57,9 @@ function __il_rest
     complete -C (string join ' ' -- (string escape -- $typed[2..-1]) (commandline -ct))
 end
 
-# The distinct values of a column of `il list`.
-function __il_column
-    set -l rows (il list --limit 100 2>/dev/null)
-    test (count $rows) -gt 1; or return
-    set -l at (contains -i -- $argv[1] (string split \t -- $rows[1])); or return
-    for row in $rows[2..-1]
-        string split -f $at \t -- $row
-    end | sort -u
+# Words of a kind that are in the store, each with what it stands for.
+function __il_store
+    il completion $argv[1] 2>/dev/null
 end
 
 for il in il intentloop intent

@@ -1,24 +1,17 @@
 #compdef il intentloop intent
 # zsh completion for il. To use it: source <(il completion zsh)
 
-# The distinct values of a column of `il list`.
-_il_column() {
-    local -a rows names cells values
+# Words of a kind that are in the store, each with what it stands for.
+_il_store() {
+    local -a rows words described
     local row
-    rows=("${(@f)$(il list --limit 100 2>/dev/null)}")
-    names=("${(@ps:\t:)rows[1]}")
-    integer at=${names[(Ie)$1]}
-    (( at )) || return 1
-    for row in "${(@)rows[2,-1]}"; do
-        cells=("${(@ps:\t:)row}")
-        values+=("${cells[at]}")
+    rows=("${(@f)$(il completion $1 2>/dev/null)}")
+    for row in "${(@)rows:#}"; do
+        words+=("${row%%$'\t'*}")
+        described+=("${row/$'\t'/  }")
     done
-    compadd -- "${(@u)values}"
+    compadd -l -d described -- "${(@)words}"
 }
-
-_il_sessions() { _il_column ID }
-
-_il_projects() { _il_column PROJECT }
 
 _il_commands() {
     local -a commands

@@ -29,22 +29,8 @@ impl Shell {
     }
 }
 
-/// The streams whose names completion offers: those that a session may have.
-const STREAMS: &[&str] = &[
-    "stdout",
-    "stderr",
-    "stdin",
-    "ring",
-    "text",
-    "screen",
-    "events",
-    "conversation",
-    "chat",
-    "thoughts",
-    "report",
-    "diff",
-    "meta",
-];
+/// Kinds of words that `il completion` finds in the store for a script.
+pub const KINDS: &[&str] = &["sessions", "streams", "tags", "projects"];
 
 /// The completion script for `shell`.
 pub fn script(shell: Shell, sections: &[Section]) -> String {
@@ -89,13 +75,14 @@ fn quoted(text: &str) -> String {
 
 fn bash(commands: &[&dyn Spec]) -> Holes {
     let hint = |hint: Hint| match hint {
-        Hint::None | Hint::Tag => "none".to_owned(),
+        Hint::None => "none".to_owned(),
         Hint::File => "file".to_owned(),
         Hint::Dir => "dir".to_owned(),
         Hint::Choice(words) => format!("choice {}", words.join(" ")),
-        Hint::Session => "session".to_owned(),
-        Hint::Stream => format!("choice {}", STREAMS.join(" ")),
-        Hint::Project => "project".to_owned(),
+        Hint::Session => "store sessions".to_owned(),
+        Hint::Stream => "store streams".to_owned(),
+        Hint::Tag => "store tags".to_owned(),
+        Hint::Project => "store projects".to_owned(),
         Hint::Command => "command".to_owned(),
         Hint::Program => "program".to_owned(),
     };
@@ -131,13 +118,14 @@ fn bash(commands: &[&dyn Spec]) -> Holes {
 
 fn zsh(commands: &[&dyn Spec]) -> Holes {
     let action = |hint: Hint| match hint {
-        Hint::None | Hint::Tag => String::new(),
+        Hint::None => String::new(),
         Hint::File => "_files".to_owned(),
         Hint::Dir => "_files -/".to_owned(),
         Hint::Choice(words) => format!("({})", words.join(" ")),
-        Hint::Session => "_il_sessions".to_owned(),
-        Hint::Stream => format!("({})", STREAMS.join(" ")),
-        Hint::Project => "_il_projects".to_owned(),
+        Hint::Session => "{_il_store sessions}".to_owned(),
+        Hint::Stream => "{_il_store streams}".to_owned(),
+        Hint::Tag => "{_il_store tags}".to_owned(),
+        Hint::Project => "{_il_store projects}".to_owned(),
         Hint::Command => "_il_commands".to_owned(),
         Hint::Program => "_command_names -e".to_owned(),
     };
@@ -193,13 +181,14 @@ fn zsh(commands: &[&dyn Spec]) -> Holes {
 
 fn fish(commands: &[&dyn Spec]) -> Holes {
     let from = |hint: Hint| match hint {
-        Hint::None | Hint::Tag => " -x".to_owned(),
+        Hint::None => " -x".to_owned(),
         Hint::File => " -r -F".to_owned(),
         Hint::Dir => " -x -a '(__fish_complete_directories)'".to_owned(),
         Hint::Choice(words) => format!(" -x -a '{}'", words.join(" ")),
-        Hint::Session => " -x -a '(__il_column ID)'".to_owned(),
-        Hint::Stream => format!(" -x -a '{}'", STREAMS.join(" ")),
-        Hint::Project => " -x -a '(__il_column PROJECT)'".to_owned(),
+        Hint::Session => " -x -a '(__il_store sessions)'".to_owned(),
+        Hint::Stream => " -x -a '(__il_store streams)'".to_owned(),
+        Hint::Tag => " -x -a '(__il_store tags)'".to_owned(),
+        Hint::Project => " -x -a '(__il_store projects)'".to_owned(),
         Hint::Command => {
             let all: Vec<&str> = commands.iter().map(|c| c.name()).collect();
             format!(" -x -a '{}'", all.join(" "))
