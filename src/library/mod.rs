@@ -165,11 +165,7 @@ impl Library {
 
     /// What is known of a session, as the text that was written last.
     fn last_meta(&self, entry: &Entry) -> Option<Vec<u8>> {
-        // It mostly stands on the last page, however much stands between.
-        let mut records = self.store.records(entry, StreamId::META);
-        records.seek_end();
-        let last = records.last().or_else(|| self.store.records(entry, StreamId::META).last());
-        last.map(|(_, text)| text)
+        self.store.last_record(entry, StreamId::META).map(|(_, text)| text)
     }
 }
 

@@ -130,7 +130,7 @@ pub(super) fn begin_pack(
     let mut packer = Packer::new(cursor);
     let who = layout::encode_identity_frame(&identity.id, identity.start_us, &identity.label);
     let mut none = |_| Err(io::Error::other("the first lease is too small"));
-    packer.plain(s, StreamId::IDENTITY, &who, &mut none)?;
+    packer.plain(s, StreamId::IDENTITY, 0, &who, &mut none)?;
     Ok(packer)
 }
 

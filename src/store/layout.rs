@@ -241,7 +241,7 @@ pub fn tag(head: u64) -> u16 {
 //    4 u16  len: bytes of payload, at most 16304
 //    6 u8   stream, 1 to 255; 0 is the end of the page's data
 //    7 u8   flags: 1 more fragments follow, 2 continues a fragment, 4 payload is a block of a
-//           pack, 8 notice of the store itself
+//           pack, 8 notice of the store itself, 16 repeats a record of a block
 //    8 u48  time, microseconds since the session's start
 //   14 u16  seq of the frame in its chain, modulo 2^16
 
@@ -259,6 +259,8 @@ pub const CONT: u8 = 2;
 pub const BLOCK: u8 = 4;
 /// The store itself speaks: bytes were dropped here.
 pub const NOTICE: u8 = 8;
+/// A record that a block of this pack has too: its last META record, for who needs no other.
+pub const ECHO: u8 = 16;
 
 /// The header of a frame, decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

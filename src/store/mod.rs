@@ -58,6 +58,8 @@ pub const FILE_NAME: &str = "store.il";
 pub const RECORD_LEN_MAX: usize = 64 << 20;
 /// Sessions that [`Store::find`] returns at most.
 pub const FOUND_MAX: usize = 1000;
+/// Bytes that the search for a stream's last record first goes back by.
+const LAST_BACK_LEN: u64 = 64 * 1024;
 /// Times a writer opens the file again because compaction has just replaced it.
 const REOPEN_MAX: u32 = 100;
 
@@ -389,6 +391,29 @@ impl Store {
         Records { reader: self.read(entry, stream.chain()), stream }
     }
 
+    /// The last record of a stream. Looks from the end of the chain backwards: what it costs
+    /// depends on what stands behind the record, not on the length of the session.
+    pub fn last_record(&self, entry: &Entry, stream: StreamId) -> Option<(u64, Vec<u8>)> {
+        let mut records = self.records(entry, stream);
+        records.seek_end();
+        let (mut start, mut back) = (records.reader.pos(), LAST_BACK_LEN);
+        loop {
+            if let Some(last) = records.by_ref().last() {
+                return Some(last);
+            }
+            if start == 0 {
+                return None;
+            }
+            // Of a pack the end says it, or nothing but the whole does.
+            start = if entry.packed { 0 } else { start.saturating_sub(back) };
+            back *= 4;
+            records = self.records(entry, stream);
+            if start > 0 {
+                records.reader.seek_byte(start);
+            }
+        }
+    }
+
     /// The names a session has given to its streams.
     pub fn stream_names(&self, entry: &Entry) -> Vec<(StreamId, String)> {
         let named = self.records(entry, StreamId::NAME);
@@ -527,9 +552,10 @@ pub struct Records {
 }
 
 impl Records {
-    /// Goes to the chain's last page: what follows are the records that begin there.
+    /// Goes to the chain's last page: what follows are the records that begin there. Of packed
+    /// notes, those that were added since, and before them the last META record.
     pub fn seek_end(&mut self) {
-        self.reader.seek_byte(u64::MAX);
+        self.reader.seek_end();
     }
 }
 

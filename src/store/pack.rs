@@ -3,7 +3,9 @@
 
 use super::cursor::{Cursor, TakeLease, primary_len};
 use super::deflate::{deflate, inflate};
-use super::layout::{BLOCK, BlockHeader, CODEC_DEFLATE, CODEC_STORED, Kind, NOTICE, TIME_MAX};
+use super::layout::{
+    BLOCK, BlockHeader, CODEC_DEFLATE, CODEC_STORED, CONT, ECHO, Kind, MORE, NOTICE, TIME_MAX,
+};
 use super::reader::{Item, Reader, Why};
 use super::storage::Storage;
 use super::stream::{Chain, StreamId};
@@ -24,6 +26,9 @@ pub fn carrier(chain: Chain) -> StreamId {
         Chain::Notes => StreamId::META,
     }
 }
+
+/// A last META record that is longer is not repeated at the head of the pack.
+pub const ECHO_LEN_MAX: usize = 64 * 1024;
 
 /// Writes a pack: all of the notes, then all of the tape.
 #[derive(Debug)]
@@ -78,10 +83,11 @@ impl Packer {
         &mut self,
         s: &dyn Storage,
         stream: StreamId,
+        flags: u8,
         bytes: &[u8],
         take: TakeLease<'_>,
     ) -> io::Result<()> {
-        self.cursor.append(s, stream, 0, 0, bytes, take).map_err(|(e, _)| e)
+        self.cursor.append(s, stream, flags, 0, bytes, take).map_err(|(e, _)| e)
     }
 
     /// Packs all that `from` reads, and says how many bytes of disk it has gone through.
@@ -93,6 +99,11 @@ impl Packer {
         take: TakeLease<'_>,
         done: &mut dyn FnMut(u64),
     ) -> io::Result<()> {
+        if chain == Chain::Notes
+            && let Some(meta) = last_meta(from.clone())
+        {
+            self.plain(s, StreamId::META, ECHO, &meta, take)?;
+        }
         self.block = BlockHeader::default();
         self.last_us = 0;
         let mut pos = 0;
@@ -170,6 +181,32 @@ impl Packer {
         let seq = self.block.seq.wrapping_add(self.block.count as u16);
         self.block = BlockHeader { seq, ..BlockHeader::default() };
         Ok(())
+    }
+}
+
+/// The last META record, unless it is very long.
+fn last_meta(mut notes: Reader) -> Option<Vec<u8>> {
+    let (mut last, mut open): (Option<Vec<u8>>, Option<Vec<u8>>) = (None, None);
+    loop {
+        match notes.next() {
+            Item::Frame { stream: StreamId::META, bytes, flags, .. } => {
+                if flags & CONT == 0 {
+                    open = Some(Vec::new());
+                }
+                if let Some(record) = &mut open {
+                    record.extend_from_slice(bytes);
+                }
+                if flags & MORE == 0 {
+                    last = open.take();
+                } else if open.as_ref().is_some_and(|record| record.len() > ECHO_LEN_MAX) {
+                    // Too long; an older one must not be taken for it.
+                    (open, last) = (None, None);
+                }
+            }
+            Item::Frame { .. } => {}
+            Item::Gap { .. } => open = None,
+            Item::Tail | Item::End => return last.filter(|meta| meta.len() <= ECHO_LEN_MAX),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use super::catalog::{self, RawEntry};
 use super::chain::{Hop, Reach};
 use super::cursor::primary_len;
 use super::layout::{
-    BLOCK, BLOCK_HEADER_LEN, BlockHeader, CONT, FrameAt, FrameHeader, HEADER_LEN, Kind, MORE,
+    BLOCK, BLOCK_HEADER_LEN, BlockHeader, CONT, ECHO, FrameAt, FrameHeader, HEADER_LEN, Kind, MORE,
     NOTICE, PAGE, PAGE_LEN, PageHeader, Super, seed,
 };
 use super::pack::{BLOCK_PAYLOAD_MAX, Block, Inner, carrier};
@@ -101,6 +101,10 @@ struct Unpack {
     tape_gone: bool,
     /// Bytes of the primary stream in all, where that is known.
     total: u64,
+    /// Records that repeat others are returned.
+    echo: bool,
+    /// The part of the pack that belongs to the other chain was passed over.
+    jumped: bool,
 }
 
 /// Most bytes of a block's record; more is damage.
@@ -249,10 +253,18 @@ impl Reader {
             if let Some(step) = self.inner_step() {
                 return step;
             }
+            if self.chain == Chain::Tape && self.off == 0 {
+                self.jump(Part::Notes);
+            }
             let step = self.step();
             let chain = self.chain;
             let Some(unpack) = &mut self.unpack else { return step };
             match step {
+                Step::Frame(frame, _)
+                    if frame.flags & BLOCK != 0 && chain == Chain::Notes && unpack.complete =>
+                {
+                    self.jump(Part::Tape);
+                }
                 Step::Frame(frame, at) if frame.flags & BLOCK != 0 => {
                     let bytes = &self.page[at..at + usize::from(frame.len)];
                     if frame.flags & CONT == 0 {
@@ -274,7 +286,8 @@ impl Reader {
                 Step::Frame(frame, _)
                     if chain == Chain::Notes
                         && frame.stream.chain() == chain
-                        && frame.stream != StreamId::IDENTITY =>
+                        && frame.stream != StreamId::IDENTITY
+                        && (frame.flags & ECHO == 0 || unpack.echo) =>
                 {
                     return step;
                 }
@@ -324,6 +337,39 @@ impl Reader {
         self.seek(|_, at| at <= pos);
     }
 
+    /// Goes to the chain's last page. In the notes of a pack, to what was added behind it, and the
+    /// META record that stood last before that comes first.
+    pub fn seek_end(&mut self) {
+        if self.unpack.is_none() || self.chain == Chain::Tape {
+            return self.seek_byte(u64::MAX);
+        }
+        self.ended = false;
+        self.rewind();
+        let anew = Unpack { echo: true, complete: true, pos: 1, ..Unpack::default() };
+        self.unpack = Some(anew);
+    }
+
+    /// Passes over the pages of a pack that hold nothing but parts up to `part`: once a reading.
+    fn jump(&mut self, part: Part) {
+        let Some(unpack) = &mut self.unpack else { return };
+        // Without a catalog the pages were found one by one, and are met one by one.
+        if self.sup.is_none() || std::mem::replace(&mut unpack.jumped, true) {
+            return;
+        }
+        unpack.record = None;
+        let (storage, mut page) = (Arc::clone(&self.storage), vec![0; PAGE_LEN]);
+        let from = self.hop.at;
+        let found = self.last_page(|header| {
+            from.is_some_and(|from| header.seq <= from.seq)
+                || first_part(&*storage, header, &mut page).is_some_and(|first| first <= part)
+        });
+        if let Some(header) = found.filter(|found| from.is_none_or(|from| found.seq > from.seq)) {
+            self.broken = false;
+            self.next = None;
+            self.enter(header, true);
+        }
+    }
+
     /// Goes to the last page of which `before` is true. Hops from lease to lease, then halves.
     fn seek(&mut self, is_before: impl Fn(u64, u64) -> bool) {
         if self.ended && self.hop.at.is_none() {
@@ -333,7 +379,21 @@ impl Reader {
         if self.unpack.is_some() {
             return self.seek_block(is_before);
         }
-        let before = |header: &PageHeader| is_before(header.t_us, header.pos);
+        let best = self.last_page(|header| is_before(header.t_us, header.pos));
+        self.broken = false;
+        self.next = None;
+        match best {
+            Some(header) => self.enter(header, true),
+            None => {
+                self.hop = Hop::new(self.hop.id.salt, self.hop.id.kind, self.hop.head);
+                (self.off, self.fseq, self.pos) = (0, 0, 0);
+            }
+        }
+    }
+
+    /// The last page of which `before` is true, where it is true of no page behind one of which it
+    /// is not.
+    fn last_page(&self, mut before: impl FnMut(&PageHeader) -> bool) -> Option<PageHeader> {
         let mut hop = Hop::new(self.hop.id.salt, self.hop.id.kind, self.hop.head);
         let reach = self.reach(&hop);
         let mut best: Option<PageHeader> = None;
@@ -355,17 +415,10 @@ impl Reader {
                     _ => high = middle,
                 }
             }
+            // On to the foot when all of the lease is before.
             hop.at = best;
         }
-        self.broken = false;
-        self.next = None;
-        match best {
-            Some(header) => self.enter(header, true),
-            None => {
-                self.hop = Hop::new(self.hop.id.salt, self.hop.id.kind, self.hop.head);
-                (self.off, self.fseq, self.pos) = (0, 0, 0);
-            }
-        }
+        best
     }
 
     /// As `seek`, in a pack: to the last block of which `is_before` is true. Blocks are read but
@@ -587,6 +640,28 @@ impl Reader {
     fn is_gone(&self) -> bool {
         self.entry().is_ok_and(|e| e.deleted || (e.tape_pruned && self.chain == Chain::Tape))
     }
+}
+
+/// The parts of a pack, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Notes,
+    Tape,
+    Added,
+}
+
+/// The part that a page of a pack begins with; None when that cannot be told.
+fn first_part(s: &dyn Storage, header: &PageHeader, page: &mut [u8]) -> Option<Part> {
+    super::storage::read_zero_filled(s, header.page * PAGE, page).ok()?;
+    let rest = page.get(HEADER_LEN..header.lease.data_end(header.page))?;
+    let seed = seed(header.chain.salt, header.page);
+    let FrameAt::Frame(frame) = FrameHeader::decode(rest, seed, true) else { return None };
+    Some(match frame.flags & BLOCK != 0 {
+        true if frame.stream == carrier(Chain::Tape) => Part::Tape,
+        true => Part::Notes,
+        false if header.seq == 0 || frame.flags & ECHO != 0 => Part::Notes,
+        false => Part::Added,
+    })
 }
 
 impl Unpack {

@@ -450,6 +450,55 @@ fn a_packed_session_is_the_same_session_in_less_room() {
 }
 
 #[test]
+fn the_last_record_is_found_from_the_end() {
+    let dir = TempDir::new("last");
+    let store = dir.open(Access::Write);
+    let entry = || store.entries().unwrap().next().unwrap();
+    let meta = || store.last_record(&entry(), StreamId::META).map(|(_, meta)| meta);
+    let noise = |n: u64, len: usize| -> Vec<u8> {
+        (0..len as u64).map(|i| (i.wrapping_mul(n | 1).wrapping_mul(0x9e37) >> 11) as u8).collect()
+    };
+    let mut w = store.begin(&new_session(1)).unwrap();
+    assert!(meta().is_some(), "the first one, while it is recorded");
+    w.append(StreamId::META, 1, b"early");
+    for n in 0..40 {
+        w.append(StreamId::CONVERSATION, n, &noise(n, 30_000));
+        w.append(StreamId::STDOUT, n, &noise(n, 50_000));
+    }
+    assert_eq!(meta().unwrap(), b"early");
+    let long = noise(7, 40_000);
+    w.append(StreamId::META, 2, &long);
+    w.end(Exit::Code(0), 5).unwrap();
+    assert_eq!(meta().unwrap(), long);
+    let notes = |stream| bytes_of(&store, 1, stream);
+    let (said, metas) = (notes(StreamId::CONVERSATION), notes(StreamId::META));
+
+    assert!(store.pack(&entry()).unwrap());
+    assert_eq!(meta().unwrap(), long, "repeated at the head of the pack");
+    assert_eq!(notes(StreamId::META), metas, "and not told twice");
+    assert_eq!(notes(StreamId::CONVERSATION), said);
+    for n in 0..3 {
+        let mut w = store.resume(&entry()).unwrap();
+        w.append(StreamId::REPORT, 9, &noise(n, 100_000));
+        w.end(Exit::Unknown, 0).unwrap();
+        assert_eq!(meta().unwrap(), long);
+    }
+    let mut w = store.resume(&entry()).unwrap();
+    w.append(StreamId::META, 10, b"late");
+    w.append(StreamId::REPORT, 10, &noise(3, 100_000));
+    w.end(Exit::Unknown, 0).unwrap();
+    assert_eq!(meta().unwrap(), b"late");
+    assert_eq!(notes(StreamId::META), [&metas[..], b"late"].concat());
+    assert_eq!(notes(StreamId::REPORT).len(), 400_000);
+    assert_eq!(store.last_record(&entry(), StreamId::NAME), None);
+    store.prune_tape(&[entry()], &mut |_| {}).unwrap();
+    assert_eq!(meta().unwrap(), b"late");
+    assert_eq!(notes(StreamId::CONVERSATION), said);
+    assert_eq!(notes(StreamId::REPORT).len(), 400_000);
+    assert_eq!(store.verify(&mut |_| {}).unwrap().problems, []);
+}
+
+#[test]
 fn seeking_in_a_pack_lands_on_the_block() {
     let dir = TempDir::new("pack-seek");
     let store = dir.open(Access::Write);
