@@ -10,6 +10,8 @@ use crate::time::WallTime;
 pub const QUIET_US: u64 = 1_000_000;
 /// The most turns that are looked for.
 pub const TURNS_MAX: usize = 100_000;
+/// The most bytes of typed lines that are kept to be searched.
+const TYPED_MAX: usize = 4 << 20;
 /// The longest mark that is understood, in bytes.
 const MARK_LEN_MAX: usize = 256;
 
@@ -84,29 +86,8 @@ pub struct GenericTurn {
 /// The turns of a session, from its keystrokes and its output in their order.
 pub fn turns<'a>(crossings: impl IntoIterator<Item = Crossing<'a>>) -> Vec<GenericTurn> {
     let mut finder = Finder::default();
-    for crossing in crossings {
-        match crossing.direction {
-            Direction::Input => finder.input(crossing.t_us, crossing.bytes),
-            Direction::Output => finder.output(crossing.t_us, crossing.bytes),
-            Direction::Resize { .. } => {}
-        }
-    }
+    crossings.into_iter().for_each(|crossing| finder.feed(&crossing));
     finder.finish()
-}
-
-/// All that was typed, line below line: what a transcript's first prompt is looked for in.
-pub fn typed_text<'a>(crossings: impl IntoIterator<Item = Crossing<'a>>) -> String {
-    let mut keys = Keys::new();
-    let mut all = String::new();
-    for crossing in crossings.into_iter().filter(|c| c.direction == Direction::Input) {
-        keys.feed(crossing.bytes, &mut |typed| {
-            if let Typed::Line { text, .. } = typed {
-                all.push_str(&text);
-                all.push('\n');
-            }
-        });
-    }
-    all
 }
 
 /// The turns as events: a message of the user, and the end of the turn with its output's place.
@@ -155,10 +136,13 @@ pub fn events(turns: &[GenericTurn], started: WallTime) -> Vec<Event> {
     events
 }
 
-#[derive(Default)]
-struct Finder {
+/// Looks for turns in what crosses the terminal, as it comes.
+#[derive(Debug, Default)]
+pub struct Finder {
     turns: Vec<GenericTurn>,
     keys: Keys,
+    /// All lines typed, to which [`TYPED_MAX`] bytes: what a transcript's prompts are looked for in.
+    typed: String,
     /// Output so far, in bytes.
     offset: u64,
     last_output_us: u64,
@@ -173,10 +157,30 @@ struct Finder {
 }
 
 impl Finder {
+    /// Takes what crossed the terminal next.
+    pub fn feed(&mut self, crossing: &Crossing<'_>) {
+        match crossing.direction {
+            Direction::Input => self.input(crossing.t_us, crossing.bytes),
+            Direction::Output => self.output(crossing.t_us, crossing.bytes),
+            Direction::Resize { .. } => {}
+        }
+    }
+
+    /// The lines that were typed so far.
+    pub fn typed(&self) -> &str {
+        &self.typed
+    }
+
     fn input(&mut self, t_us: u64, bytes: &[u8]) {
         let mut typed = Vec::new();
         self.keys.feed(bytes, &mut |one| typed.push(one));
         for one in typed {
+            if let Typed::Line { text, .. } = &one
+                && self.typed.len() + text.len() < TYPED_MAX
+            {
+                self.typed.push_str(text);
+                self.typed.push('\n');
+            }
             match one {
                 Typed::Line { text, pasted, taken_back } if !text.trim().is_empty() => {
                     if self.marks {
@@ -315,7 +319,8 @@ impl Finder {
         }
     }
 
-    fn finish(mut self) -> Vec<GenericTurn> {
+    /// The turns.
+    pub fn finish(mut self) -> Vec<GenericTurn> {
         let end = (self.last_output_us, self.offset);
         self.close(Some(end));
         self.turns

@@ -140,6 +140,8 @@ const POINTS: &[(Reason, u32)] = &[
     (Reason::Began, 30),
     (Reason::Grew, 10),
 ];
+/// A shorter prompt is looked for as a whole line: it stands in many.
+const PROMPT_LEN_MIN: usize = 8;
 /// Files' times are rounded down to this, in microseconds, and clocks of file servers differ.
 const SLACK_US: i64 = 2_000_000;
 
@@ -250,7 +252,11 @@ pub fn score(candidate: &Candidate, run: &RunFacts) -> Score {
     hold(same(&run.pid_session), Reason::PidId);
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let prompt = candidate.prompt.as_deref().map(words).filter(|prompt| !prompt.is_empty());
-    hold(prompt.is_some_and(|prompt| words(&run.typed).contains(&prompt)), Reason::TypedPrompt);
+    let typed = |prompt: &String| match prompt.len() < PROMPT_LEN_MIN {
+        true => run.typed.lines().any(|line| words(line) == *prompt),
+        false => words(&run.typed).contains(prompt),
+    };
+    hold(prompt.as_ref().is_some_and(typed), Reason::TypedPrompt);
     let cwds = candidate.cwd.as_ref().zip(run.cwd.as_ref());
     hold(cwds.is_some_and(|(a, b)| a == b), Reason::SameCwd);
     let during = |us: i64| us >= run.started_us - SLACK_US && us <= run.ended_us + SLACK_US;

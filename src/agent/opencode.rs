@@ -214,9 +214,14 @@ impl Store {
         if let Some(id) = scope.session {
             return self.sessions.contains_key(id).then(|| id.to_owned());
         }
-        let created = |value: &Value| value.path(&["time", "created"]).and_then(Value::as_i64);
+        let time = |value: &Value, name| value.path(&["time", name]).and_then(Value::as_i64);
         let own = self.sessions.iter().filter(|(_, (value, _))| parent(value).is_none());
-        own.max_by_key(|(_, (value, _))| created(value)).map(|(id, _)| id.clone())
+        // Other runs, in other directories, write into the same database.
+        let newest = own.max_by_key(|(_, (value, _))| {
+            let here = scope.cwd.is_some() && value.str_at("directory") == scope.cwd;
+            (here, time(value, "updated").max(time(value, "created")))
+        });
+        newest.map(|(id, _)| id.clone())
     }
 
     /// A session and those it started, whose streams are their ids.
@@ -301,8 +306,14 @@ fn session_of(table: &Table, row: &Row) -> Option<(String, Value)> {
             session.insert(name, text);
         }
     }
-    if let sqlite::Value::Int(ms) = table.value(row, "time_created") {
-        session.insert("time", crate::json::Object::from_iter([("created", *ms)]));
+    let mut time = crate::json::Object::new();
+    for (column, name) in [("time_created", "created"), ("time_updated", "updated")] {
+        if let sqlite::Value::Int(ms) = table.value(row, column) {
+            time.insert(name, *ms);
+        }
+    }
+    if !time.is_empty() {
+        session.insert("time", time);
     }
     if let Some(revert) = table.text(row, "revert").and_then(|t| parse_lossy(t.as_bytes()).ok()) {
         session.insert("revert", revert);

@@ -23,6 +23,8 @@ pub struct File<'a> {
 pub struct Scope<'a> {
     /// The session wanted of a store that holds several; the newest, where there is none.
     pub session: Option<&'a str>,
+    /// The directory whose session is wanted of such a store.
+    pub cwd: Option<&'a str>,
     /// Seconds east of UTC of local times that stand in the files without an offset.
     pub offset_s: i32,
 }

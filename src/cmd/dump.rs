@@ -8,28 +8,34 @@ use std::path::Path;
 use super::home;
 use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
 use crate::error::{Error, Result};
-use crate::library::{Library, STREAMS, Session};
+use crate::event::Evidence;
+use crate::library::{Content, Library, STREAMS, Session};
 
 /// `il dump STREAM [ID] [-o FILE]`.
 pub(crate) const COMMAND: Command<Args> = Command {
     name: "dump",
     summary: "Print a stream of a session",
-    flags: &[Flag::value(
-        "output",
-        "FILE",
-        "Write to FILE and say how much",
-        |args: &mut Args, value| {
-            args.output = Some(value);
-            Ok(())
-        },
-    )
-    .short('o')
-    .hint(Hint::File)],
+    flags: &[
+        Flag::value(
+            "output",
+            "FILE",
+            "Write to FILE and say how much",
+            |args: &mut Args, value| {
+                args.output = Some(value);
+                Ok(())
+            },
+        )
+        .short('o')
+        .hint(Hint::File),
+        Flag::switch("raw", "Do not mask secrets in chat, thoughts, report", |args: &mut Args| {
+            args.raw = true;
+        }),
+    ],
     shared: &[],
     operands: Operands::Each(
         &[
             Operand::one("STREAM", Hint::Stream, "Stream to print"),
-            Operand::optional("ID", Hint::Session, "Session, the newest if left out"),
+            Operand::any("ID", Hint::Session, "Session, the newest if left out"),
         ],
         |args: &mut Args, word| {
             args.words.push(super::id(word)?);
@@ -43,19 +49,39 @@ pub(crate) const COMMAND: Command<Args> = Command {
 pub(crate) struct Args {
     words: Vec<String>,
     output: Option<OsString>,
+    raw: bool,
 }
 
 fn run(args: Args, global: &Global) -> Result<u8> {
     let library = Library::open(&home::dir(global)?)?;
-    let (session, stream) = meant(&library, &args.words)?;
+    let (session, stream, place) = match span(&args.words)? {
+        Some((place, words)) => {
+            (library.find(words.map(String::as_str))?, "span".into(), Some(place))
+        }
+        None => {
+            let (session, stream) = meant(&library, &args.words)?;
+            (session, stream, None)
+        }
+    };
+    let copy = |out: &mut dyn Write| match (&place, stream.as_str()) {
+        (Some(place), _) => library.copy_span(&session, place, out),
+        (None, "chat" | "thoughts" | "report") if args.raw => {
+            let text = library.rendered(&session, &stream);
+            out.write_all(text.as_bytes())
+                .map_err(|e| Error::io(format!("cannot write stream {stream}"), &e))?;
+            Ok(Content { bytes: text.len() as u64, damaged: 0 })
+        }
+        _ => library.copy(&session, &stream, out),
+    };
     // A name that is wrong is told before a file is made.
-    if !library.has_stream(&session, &stream) {
-        library.copy(&session, &stream, &mut io::sink())?;
+    let name = place.as_ref().map_or(&stream, |place| &place.stream);
+    if !library.has_stream(&session, name) {
+        library.copy(&session, name, &mut io::sink())?;
     }
     let content = match &args.output {
         None => {
             let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
-            let content = library.copy(&session, &stream, &mut out)?;
+            let content = copy(&mut out)?;
             out.flush().map_err(|e| Error::io("cannot write to standard output", &e))?;
             content
         }
@@ -63,7 +89,7 @@ fn run(args: Args, global: &Global) -> Result<u8> {
             let path = Path::new(path);
             let failed = |e: io::Error| Error::io(format!("cannot write {}", path.display()), &e);
             let mut out = BufWriter::new(File::create(path).map_err(failed)?);
-            let content = library.copy(&session, &stream, &mut out)?;
+            let content = copy(&mut out)?;
             out.flush().map_err(failed)?;
             super::print(format!(
                 "Wrote {} bytes from {} to {}\n",
@@ -80,6 +106,25 @@ fn run(args: Args, global: &Global) -> Result<u8> {
             .with_hint("'il verify' names what is missing"));
     }
     Ok(0)
+}
+
+/// The place that `span STREAM:OFFSET+LENGTH [ID]` names, and the id.
+fn span(words: &[String]) -> Result<Option<(Evidence, Option<&String>)>> {
+    let Some(at) = words.iter().position(|word| word == "span") else { return Ok(None) };
+    let mut rest: Vec<&String> =
+        words.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, w)| w).collect();
+    let place = |word: &str| {
+        let (stream, numbers) = word.rsplit_once(':')?;
+        let (offset, len) = numbers.split_once('+')?;
+        let (offset, len) = (offset.parse().ok()?, len.parse().ok()?);
+        Some(Evidence { stream: stream.to_owned(), offset, len })
+    };
+    let found = rest.iter().position(|word| place(word).is_some());
+    match found.map(|at| rest.remove(at)).and_then(|word| place(word)) {
+        Some(found) if rest.len() <= 1 => Ok(Some((found, rest.first().copied()))),
+        _ => Err(Error::usage("not a place")
+            .with_hint("il dump span STREAM:OFFSET+LENGTH [ID], as in the 'ref' of an event")),
+    }
 }
 
 /// The session and the stream that are meant: the words may stand in either order.

@@ -82,21 +82,26 @@ fn run(args: Args, global: &Global) -> Result<u8> {
 
 fn row(session: &Session, now_us: i64) -> Vec<String> {
     let unknown = || "-".to_owned();
+    let derived = session.meta.derived.as_ref();
+    let tokens = derived.filter(|derived| derived.counts.requests > 0);
+    let tokens =
+        tokens.map(|d| d.counts.tokens.input_total().saturating_add(d.counts.tokens.output));
     vec![
         session.id.short(),
         session.status.name().to_owned(),
         session.meta.started.local(),
         session.duration_us(now_us).map_or_else(unknown, duration),
         session.agent().map_or_else(unknown, line::clean),
-        unknown(),
-        unknown(),
+        derived.map_or_else(unknown, |d| d.counts.turns.to_string()),
+        tokens.map_or_else(unknown, |n| n.to_string()),
         session.project().map_or_else(unknown, |project| line::clean(&project)),
         prompt(session).map_or_else(|| line::words(&session.meta.argv), line::clean),
     ]
 }
 
 fn prompt(session: &Session) -> Option<&str> {
-    session.meta.imported.as_ref()?.prompt.as_deref()
+    let imported = session.meta.imported.as_ref().and_then(|imported| imported.prompt.as_deref());
+    imported.or_else(|| session.meta.derived.as_ref()?.prompt.as_deref())
 }
 
 fn write_json(session: &Session, now_us: i64, out: &mut String) {
@@ -112,9 +117,19 @@ fn write_json(session: &Session, now_us: i64, out: &mut String) {
         }
         o.string_opt("project", session.project().as_deref());
         o.string_opt("parent", session.meta.parent.as_deref());
+        if let Some(derived) = &session.meta.derived {
+            o.int("turns", derived.counts.turns);
+            o.int("thought_events", derived.counts.thoughts);
+            o.int("tool_calls", derived.counts.tool_calls);
+            let tokens = derived.counts.tokens;
+            o.int("tokens_in", tokens.input_total());
+            o.int("tokens_out", tokens.output);
+            o.string_opt("model", derived.model.as_deref());
+            o.string_opt("native_session", derived.native_session.as_deref());
+        }
+        o.string_opt("prompt", prompt(session));
         o.string("command", &line::words(&session.meta.argv));
         o.string_opt("agent", session.agent());
-        o.string_opt("prompt", prompt(session));
         if let Some(ending) = &session.meta.ending {
             o.int_opt("exit_code", ending.exit_code);
             o.string_opt("signal", ending.signal.as_deref());

@@ -2,6 +2,7 @@
 
 mod answer;
 mod ask;
+mod approvals;
 mod attach;
 mod backup;
 mod compact;
@@ -22,6 +23,7 @@ mod pin;
 mod progress;
 mod prune;
 mod recordings;
+mod rederive;
 mod rm;
 mod run;
 mod screen;
@@ -51,6 +53,7 @@ pub const COMMANDS: &[Section] = &[
             &search::COMMAND,
             &attach::COMMAND,
             &tail::COMMAND,
+            &approvals::COMMAND,
         ],
     },
     Section {
@@ -66,6 +69,7 @@ pub const COMMANDS: &[Section] = &[
             &compact::COMMAND,
             &verify::COMMAND,
             &du::COMMAND,
+            &rederive::COMMAND,
         ],
     },
     Section {

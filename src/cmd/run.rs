@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use super::home;
 use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
 use crate::error::Result;
+use crate::library;
 use crate::record::relay::End;
 use crate::record::{self, Recorded, Recording, tape};
 use crate::session::{Intent, Meta, SessionId, WindowSize};
@@ -121,7 +122,10 @@ fn run(args: Args, global: &Global) -> Result<u8> {
         wait_for_all: args.wait,
     };
     let mut id = SessionId([0; 16]);
-    let recorded = record::run(&recording, |size, clock| {
+    let facts = facts(&args);
+    let side = dir.as_ref().ok().and_then(|dir| library::beside(dir, &facts));
+    let has_side = side.is_some();
+    let recorded = record::run(&recording, side, |size, clock| {
         let mut random = [0; 10];
         // Without random bytes the time and the process still make ids of one machine differ.
         if process::random(&mut random).is_err() {
@@ -129,10 +133,13 @@ fn run(args: Args, global: &Global) -> Result<u8> {
         }
         let started = clock.started();
         id = SessionId::new((started.unix_us / 1000) as u64, random);
-        let meta = Meta { id: Some(id), started, size, ..facts(&args) };
-        tape::Plan { dir: dir.ok(), id, meta }
+        let meta = Meta { id: Some(id), started, size, ..facts };
+        tape::Plan { dir: dir.as_ref().ok().cloned(), id, meta }
     })?;
     say(&args, id, &recorded);
+    if let (Ok(dir), true) = (&dir, recorded.kept.saved && recorded.keys && !has_side) {
+        library::behind(dir, id);
+    }
     Ok(leave(&recorded))
 }
 

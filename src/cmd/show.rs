@@ -5,9 +5,10 @@ use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
 use crate::error::Result;
 use crate::event::Body;
 use crate::format::line;
+use crate::format::markdown::grouped;
 use crate::json::write_object;
 use crate::library::{Library, Session};
-use crate::session::Status;
+use crate::session::{DERIVED_VERSION, Derived, Status};
 use crate::sys::time;
 use crate::time::duration;
 
@@ -109,8 +110,8 @@ fn as_text(library: &Library, session: &Session) -> Result<String> {
         }
         None => say("Command", &line::words(&meta.argv)),
     }
-    if let Some(agent) = session.agent() {
-        say("Agent", agent);
+    if let Some(agent) = session.agent_line() {
+        say("Agent", &agent);
     }
     if let Some(cwd) = &meta.cwd {
         let branch = meta.repository.as_ref().and_then(|r| r.branch.as_deref());
@@ -120,17 +121,97 @@ fn as_text(library: &Library, session: &Session) -> Result<String> {
     if let Some(parent) = &meta.parent {
         say("Inside session", parent);
     }
-    say("Thought events", "0");
+    let account = account(library, session);
+    if let Some(derived) = &account {
+        sources(derived, &mut say);
+        numbers(derived, &mut say);
+    } else {
+        say("Thought events", "0");
+    }
     if let Some(ending) = meta.ending.as_ref().filter(|e| e.bytes_dropped > 0) {
         say("Not recorded", &line::size(ending.bytes_dropped));
+    }
+    let talked = account.is_some_and(|derived| derived.counts.turns > 0);
+    if talked {
+        for (name, stream) in [("Conversation", "conversation"), ("Report", "report")] {
+            let content = library.copy(session, stream, &mut std::io::sink())?;
+            say(name, &format!("{} ({})", session.key(stream), line::size(content.bytes)));
+        }
     }
     let ring = library.copy(session, "ring", &mut std::io::sink())?;
     say("Ring buffer", &format!("{} ({})", session.key("ring"), line::size(ring.bytes)));
     out.push_str(&iterations(library, session));
     if screen::is_terminal() {
-        out.push_str(&format!("\nnext: il dump stdout {0}, il attach {0}\n", session.id.short()));
+        let what = if talked { "chat" } else { "stdout" };
+        let id = session.id.short();
+        out.push_str(&format!("\nnext: il dump {what} {id}, il attach {id}\n"));
     }
     Ok(out)
+}
+
+/// What the recording says: as it was kept, or read now. None for what was imported.
+fn account(library: &Library, session: &Session) -> Option<Derived> {
+    if session.meta.imported.is_some() {
+        return None;
+    }
+    let kept = session.meta.derived.clone().filter(|d| d.version == DERIVED_VERSION);
+    Some(kept.unwrap_or_else(|| library.account(session).derived))
+}
+
+/// Where the agent's transcript was, and how sure it is that it is this session's.
+fn sources(derived: &Derived, say: &mut dyn FnMut(&str, &str)) {
+    if let Some(title) = &derived.title {
+        say("Title", title);
+    }
+    let sure = format!("{:.0} % sure: {}", derived.conf * 100.0, derived.reasons.join(", "));
+    for (at, file) in derived.files.iter().enumerate() {
+        let sure = if at == 0 { format!(" ({sure})") } else { String::new() };
+        say("Transcript", &format!("{} = {}{sure}", file.stream, file.path));
+    }
+    if !derived.rivals.is_empty() {
+        let which = derived.rivals.join(", ");
+        say("Transcript", &format!("one of {which}: they fit as well, so none was taken"));
+    }
+}
+
+/// Turns, thoughts, calls, tokens and how the time was spent.
+fn numbers(derived: &Derived, say: &mut dyn FnMut(&str, &str)) {
+    let counts = &derived.counts;
+    let guess = match derived.source.as_str() {
+        "pty" if counts.turns > 0 => " (guessed from the terminal)",
+        _ => "",
+    };
+    if counts.turns > 0 {
+        say("Turns", &format!("{}{guess}", counts.turns));
+    }
+    say("Thought events", &counts.thoughts.to_string());
+    if counts.tool_calls > 0 {
+        let failed = match counts.tool_failures {
+            0 => String::new(),
+            n => format!(" ({n} failed)"),
+        };
+        say("Tool calls", &format!("{}{failed}", counts.tool_calls));
+    }
+    if counts.approvals > 0 {
+        say("Approvals", &format!("{} (il approvals)", counts.approvals));
+    }
+    if counts.requests > 0 {
+        let tokens = &counts.tokens;
+        let cached = match tokens.cache_read {
+            0 => String::new(),
+            n => format!(" ({} cached)", grouped(n)),
+        };
+        let (input, output) = (grouped(tokens.input_total()), grouped(tokens.output));
+        let cost = match derived.cost_microusd {
+            Some(cost) => format!(", ${}.{:04}", cost / 1_000_000, cost % 1_000_000 / 100),
+            None => ", unpriced".to_owned(),
+        };
+        say("Tokens", &format!("{input} in{cached}, {output} out{cost}"));
+    }
+    if derived.split_ms.iter().any(|ms| *ms > 0) {
+        let [agent, tools, me] = derived.split_ms.map(|ms| duration(ms.saturating_mul(1000)));
+        say("Time", &format!("agent {agent}, tools {tools}, waiting for me {me}"));
+    }
 }
 
 /// The rounds of an actor and a critic, a row each; nothing where there were none.
@@ -186,7 +267,11 @@ fn as_json(library: &Library, session: &Session) -> String {
         o.string_opt("agent", session.agent());
         o.string_opt("project", session.project().as_deref());
         o.string("command", &line::words(&session.meta.argv));
-        o.int("thought_events", 0);
+        let derived = account(library, session).unwrap_or_default();
+        o.int("thought_events", derived.counts.thoughts);
+        if session.meta.derived.as_ref().is_none_or(|kept| kept.version != DERIVED_VERSION) {
+            o.object("account", |o| derived.write(o));
+        }
         o.array("streams", |a| {
             library.stream_names(session).iter().for_each(|name| a.string(name));
         });

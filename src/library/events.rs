@@ -2,19 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use super::derive::MARK;
 use super::{Library, Session};
 use crate::event::{Body, Event, MAIN, Outcome, SessionEnd, SessionStart, Source, VERSION};
 use crate::json::{self, ObjectWriter, write_object};
-use crate::session::Status;
+use crate::session::{DERIVED_VERSION, Status};
 use crate::store::{Chain, Item, StreamId};
 
 impl Library {
     /// The events of the session's conversation, between its start and its end. Where the
     /// conversation has neither, they are made of what was recorded.
     pub fn events(&self, session: &Session) -> Vec<Event> {
-        let lines = self.store.records(&session.entry, StreamId::CONVERSATION);
-        let mut events: Vec<Event> =
-            lines.filter_map(|(_, line)| Event::parse_line(&line)).collect();
+        let mut events = self.conversation(session);
         if !events.iter().any(|e| matches!(e.body, Body::SessionStart(_))) {
             events.insert(0, start_of(session));
         }
@@ -30,6 +29,26 @@ impl Library {
         }
         for (seq, event) in events.iter_mut().enumerate() {
             event.seq = seq as u64;
+        }
+        events
+    }
+
+    /// The events of the session's conversation alone: those that were kept, or, where none have been
+    /// yet, those that the recording gives.
+    pub fn conversation(&self, session: &Session) -> Vec<Event> {
+        let kept = |version| version == DERIVED_VERSION;
+        if session.meta.imported.is_none()
+            && !session.meta.derived.as_ref().is_some_and(|derived| kept(derived.version))
+        {
+            return self.account(session).events;
+        }
+        let mut events = Vec::new();
+        for (_, line) in self.store.records(&session.entry, StreamId::CONVERSATION) {
+            match Event::parse_line(&line) {
+                Some(event) => events.push(event),
+                None if line == MARK => events.clear(),
+                None => {}
+            }
         }
         events
     }

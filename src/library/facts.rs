@@ -16,7 +16,10 @@ impl Session {
     pub fn agent(&self) -> Option<&str> {
         match &self.meta.imported {
             Some(imported) => imported.agent.as_deref(),
-            None => Some(self.invocation()?.agent.name),
+            None => {
+                let derived = self.meta.derived.as_ref().and_then(|d| d.agent.as_deref());
+                derived.or_else(|| Some(self.invocation()?.agent.name))
+            }
         }
     }
 
@@ -32,12 +35,16 @@ impl Session {
         let mut prompts = vec![line::words(&self.meta.argv)];
         prompts.extend(invocation.as_ref().and_then(|found| found.prompt.clone()));
         prompts.extend(self.meta.imported.as_ref().and_then(|imported| imported.prompt.clone()));
+        let derived = self.meta.derived.as_ref();
+        prompts.extend(derived.and_then(|derived| derived.prompt.clone()));
         prompts.extend(self.meta.name.clone());
+        let mut models = invocation.map_or(Vec::new(), |found| models(&words[found.skipped..]));
+        models.extend(derived.and_then(|derived| derived.model.clone()));
         Facts {
             meta: &self.meta,
             status: self.status,
             agent: self.agent(),
-            models: invocation.map_or(Vec::new(), |found| models(&words[found.skipped..])),
+            models,
             files: self.files(),
             prompts,
         }
@@ -47,7 +54,7 @@ impl Session {
         self.meta.argv.iter().map(|word| word.to_string_lossy().into_owned()).collect()
     }
 
-    fn invocation(&self) -> Option<Invocation> {
+    pub(super) fn invocation(&self) -> Option<Invocation> {
         agent::detect(&self.words())
     }
 

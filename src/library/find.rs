@@ -1,7 +1,9 @@
 //! From what a person says to the session meant.
 
+use std::time::{Duration, Instant};
+
 use super::added::is_annex;
-use super::{Library, Session};
+use super::{Library, Session, archive};
 use crate::error::{Error, Result};
 use crate::format::line;
 use crate::session::SessionId;
@@ -10,13 +12,39 @@ use crate::store::{Entry, FOUND_MAX, State};
 /// Most candidates that an ambiguous id lists.
 const CANDIDATES_MAX: usize = 10;
 
+/// The longest that the reading of a recording is waited for.
+const DERIVE_WAIT: Duration = Duration::from_secs(5);
+/// How often it is looked whether it is done.
+const DERIVE_LOOK: Duration = Duration::from_millis(5);
+
 impl Library {
     /// The session that `id` means: a full id, a prefix or suffix of one, `@1` (the newest), `@2`
-    /// (the one before) and so on. None means the newest.
+    /// (the one before) and so on, or the id that its agent gave it. None means the newest.
+    ///
+    /// What is being read out of a session that has just ended is waited for.
     ///
     /// # Errors
     /// No session is meant, or more than one: il never picks for the user.
     pub fn find(&self, id: Option<&str>) -> Result<Session> {
+        let session = self.find_at_once(id)?;
+        Ok(self.when_derived(session))
+    }
+
+    /// A session once the process that reads its recording is done, or has had its time.
+    fn when_derived(&self, mut session: Session) -> Session {
+        let began = Instant::now();
+        while began.elapsed() < DERIVE_WAIT && archive::is_at_work(&session.meta) {
+            std::thread::sleep(DERIVE_LOOK);
+            let text = SessionId(session.entry.id).to_string();
+            let Ok(entry) = self.store.find(&text, 1) else { break };
+            let Some(entry) = entry.into_iter().next() else { break };
+            session = self.load(entry);
+        }
+        session
+    }
+
+    /// As [`Library::find`], without waiting.
+    pub(super) fn find_at_once(&self, id: Option<&str>) -> Result<Session> {
         let Some(id) = id else { return self.nth(1, "@1") };
         if let Some(place) = id.strip_prefix('@') {
             let n = place.parse().ok().filter(|n| *n > 0);
@@ -24,13 +52,15 @@ impl Library {
         }
         let digits = id.chars().filter(|c| *c != '-');
         if id.is_empty() || !digits.clone().all(|c| c.is_ascii_hexdigit()) || digits.count() > 32 {
-            return Err(not_an_id(id));
+            return self.of_agent(id)?.ok_or_else(|| not_an_id(id));
         }
         let mut found = self.store.find(id, FOUND_MAX)?;
         found.retain(|entry| !is_annex(entry));
         match found.len() {
-            0 => Err(Error::nothing_found(format!("no session {}", line::clean(id)))
-                .with_hint("'il list' shows the sessions there are")),
+            0 => self.of_agent(id)?.ok_or_else(|| {
+                Error::nothing_found(format!("no session {}", line::clean(id)))
+                    .with_hint("'il list' shows the sessions there are")
+            }),
             1 => Ok(self.load(found.remove(0))),
             _ => Err(self.ambiguous(id, found)),
         }
@@ -43,6 +73,16 @@ impl Library {
     pub fn running(&self) -> Result<Vec<Session>> {
         let entries = self.entries()?.into_iter().filter(|entry| entry.state == State::Live);
         Ok(entries.map(|entry| self.load(entry)).collect())
+    }
+
+    /// The session to which its agent gave this id; the newest, where the agent went on with it.
+    fn of_agent(&self, id: &str) -> Result<Option<Session>> {
+        let native = |session: &Session| match (&session.meta.derived, &session.meta.imported) {
+            (Some(derived), _) => derived.native_session.as_deref() == Some(id),
+            (None, Some(imported)) => imported.native_id.as_deref() == Some(id),
+            (None, None) => false,
+        };
+        Ok(self.sessions()?.find(native))
     }
 
     fn nth(&self, n: usize, said: &str) -> Result<Session> {

@@ -2,8 +2,11 @@
 //! the names of their streams.
 
 mod added;
+mod archive;
+mod derive;
 mod events;
 mod facts;
+mod files;
 mod find;
 mod follow;
 mod import;
@@ -11,6 +14,7 @@ mod keep;
 mod question;
 mod replay;
 pub mod search;
+mod report;
 mod stream;
 mod text;
 
@@ -26,6 +30,8 @@ use crate::sys::time;
 use crate::term::Size;
 use crate::time::WallTime;
 
+pub use archive::{behind, beside};
+pub use derive::Account;
 pub use facts::absolute;
 pub use follow::Following;
 pub use import::{Taken, import, import_recording};

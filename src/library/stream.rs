@@ -7,7 +7,8 @@ use super::events::write_line;
 use super::replay::{Step, is_output};
 use super::{Library, Session};
 use crate::error::{Error, Result};
-use crate::event::{Event, Source};
+use crate::event::{Body, Event, Evidence, Source};
+use crate::format::mask;
 use crate::format::recording::Action;
 use crate::json;
 use crate::store::{Chain, Item, Reader, State, StreamId, Why};
@@ -15,8 +16,20 @@ use crate::term::transcript;
 use crate::term::{Format, Options, Terminal};
 
 /// The streams that every session has, in the order they are listed.
-pub const STREAMS: [&str; 8] =
-    ["stdout", "stderr", "stdin", "ring", "text", "screen", "events", "meta"];
+pub const STREAMS: [&str; 12] = [
+    "stdout",
+    "stderr",
+    "stdin",
+    "ring",
+    "text",
+    "screen",
+    "events",
+    "conversation",
+    "chat",
+    "thoughts",
+    "report",
+    "meta",
+];
 
 /// Bytes of the `ring` stream: the last of the output.
 pub const RING_LEN: usize = 256 * 1024;
@@ -42,6 +55,11 @@ impl Library {
             "screen" => self.copy_screen(session, out),
             "events" => self.copy_events(session, out),
             "meta" => self.copy_meta(session, out),
+            "conversation" => self.copy_conversation(session, out),
+            "chat" | "thoughts" | "report" => {
+                let text = self.rendered(session, name);
+                copy_text(&mask::mask(&text), out)
+            }
             _ => match self.stream_id(session, name) {
                 Some(stream) => self.copy_stream(session, stream, out),
                 None => return Err(self.unknown_stream(session, name)),
@@ -58,7 +76,6 @@ impl Library {
     /// The names of the session's streams.
     pub fn stream_names(&self, session: &Session) -> Vec<String> {
         let mut names: Vec<String> = STREAMS.iter().map(|name| (*name).to_owned()).collect();
-        names.extend(session.meta.imported.is_some().then(|| "conversation".to_owned()));
         names.extend(self.store.stream_names(&session.entry).into_iter().map(|(_, name)| name));
         names
     }
@@ -75,7 +92,6 @@ impl Library {
             "stderr" => Some(StreamId::STDERR),
             "stdin" => Some(StreamId::STDIN),
             "terminal" => Some(StreamId::TERMINAL),
-            "conversation" if session.meta.imported.is_some() => Some(StreamId::CONVERSATION),
             _ => {
                 let named = self.store.stream_names(&session.entry);
                 named.into_iter().find(|(_, n)| n == name).map(|(id, _)| id)
@@ -180,6 +196,51 @@ impl Library {
         Ok(replay.damaged())
     }
 
+    /// JSON lines, `il.event/1`: the conversation alone.
+    fn copy_conversation(&self, session: &Session, out: &mut dyn Write) -> io::Result<Content> {
+        let mut text = String::new();
+        self.conversation(session).iter().for_each(|event| event.write_line(&mut text));
+        copy_text(&text, out)
+    }
+
+    /// Bytes of a stream: what an event was read from.
+    ///
+    /// # Errors
+    /// The session has no such stream, or `out` cannot be written to.
+    pub fn copy_span(
+        &self,
+        session: &Session,
+        place: &Evidence,
+        out: &mut dyn Write,
+    ) -> Result<Content> {
+        let Some(id) = self.stream_id(session, &place.stream) else {
+            return Err(self.unknown_stream(session, &place.stream));
+        };
+        let mut skip = place.offset;
+        let mut left = place.len;
+        let mut content = Content::default();
+        let mut reader = self.store.read(&session.entry, id.chain());
+        while left > 0 {
+            match reader.next() {
+                Item::Frame { stream, bytes, .. } if stream == id => {
+                    let from = usize::try_from(skip).unwrap_or(usize::MAX).min(bytes.len());
+                    let rest = &bytes[from..];
+                    let len = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
+                    out.write_all(&rest[..len])
+                        .map_err(|e| Error::io(format!("cannot write {}", place.stream), &e))?;
+                    skip -= from as u64;
+                    left -= len as u64;
+                    content.bytes += len as u64;
+                }
+                Item::Frame { .. } => {}
+                Item::Gap { why: Why::Damaged, .. } => content.damaged += 1,
+                Item::Gap { .. } => {}
+                Item::Tail | Item::End => break,
+            }
+        }
+        Ok(content)
+    }
+
     fn copy_meta(&self, session: &Session, out: &mut dyn Write) -> io::Result<Content> {
         let mut text = session.meta.to_json();
         text.push('\n');
@@ -187,10 +248,20 @@ impl Library {
         Ok(Content { bytes: text.len() as u64, damaged: 0 })
     }
 
-    /// JSON lines, `il.event/1`: what the recorder noted, between the session's start and its end.
+    /// JSON lines, `il.event/1`: what the recorder noted and what was said, between the session's start and its end.
     fn copy_events(&self, session: &Session, out: &mut dyn Write) -> io::Result<Content> {
-        let added = self.added(session).into();
-        let mut lines = Lines { session, added, out, seq: 0, bytes: 0 };
+        let talk = self.conversation(session).into_iter();
+        let mut added: Vec<Event> = talk
+            .filter(|e| !matches!(e.body, Body::SessionStart(_) | Body::SessionEnd(_)))
+            .collect();
+        let mut latest = 0;
+        for event in &mut added {
+            latest = event.mono_ns.unwrap_or(latest);
+            event.mono_ns = Some(latest);
+        }
+        added.extend(self.added(session));
+        added.sort_by_key(|event| event.mono_ns);
+        let mut lines = Lines { session, added: added.into(), out, seq: 0, bytes: 0 };
         lines.write(0, "session_start", |o| session.meta.write_start(o))?;
         let mut damaged = 0;
         let mut at_us = 0;
@@ -237,6 +308,11 @@ impl Library {
         lines.write_added(u64::MAX)?;
         Ok(Content { bytes: lines.bytes, damaged })
     }
+}
+
+fn copy_text(text: &str, out: &mut dyn Write) -> io::Result<Content> {
+    out.write_all(text.as_bytes())?;
+    Ok(Content { bytes: text.len() as u64, damaged: 0 })
 }
 
 pub(super) fn write_lines(lines: &[transcript::Line], out: &mut dyn Write) -> io::Result<u64> {
@@ -303,8 +379,9 @@ impl Lines<'_> {
     /// Writes what was added up to this time.
     fn write_added(&mut self, at_us: u64) -> io::Result<()> {
         let sooner = |event: &Event| event.mono_ns.unwrap_or(0) <= at_us.saturating_mul(1000);
-        while let Some(mut event) = self.added.front().filter(|e| sooner(e)).cloned() {
-            self.added.pop_front();
+        // The first line says that the session begins.
+        while self.seq > 0 && self.added.front().is_some_and(sooner) {
+            let Some(mut event) = self.added.pop_front() else { break };
             self.seq += 1;
             event.seq = self.seq;
             let mut text = String::new();

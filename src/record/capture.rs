@@ -243,6 +243,7 @@ struct Places {
     terminal: Option<usize>,
     pipes: [Option<(usize, usize)>; 2],
     input: Option<(usize, usize)>,
+    side: Option<usize>,
 }
 
 impl<'a> Capture<'a> {
@@ -303,6 +304,9 @@ impl<'a> Capture<'a> {
             self.take_reports(&poll, &places);
             more = self.move_bytes(&poll, &places);
             let now_us = self.clock.now_us();
+            if places.side.is_some_and(|at| poll.ready(at) != Ready::default()) {
+                self.tape.take_side(now_us);
+            }
             self.tape.tick(now_us);
             self.relay_event(Event::Tick);
         }
@@ -341,6 +345,9 @@ impl<'a> Capture<'a> {
         if let Command::Monitored(monitor, _) = &self.command {
             let interest = Interest { read: true, write: false };
             places.monitor = Some(poll.watch(monitor.socket().as_fd(), interest));
+        }
+        if let Some(fd) = self.tape.side.as_ref().and_then(|side| side.fd()) {
+            places.side = Some(poll.watch(fd, Interest { read: true, write: false }));
         }
         if let Some(screen) = &self.screen {
             let waits = !screen.output.is_empty();

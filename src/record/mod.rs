@@ -9,6 +9,7 @@ pub mod monitor;
 pub mod queue;
 pub mod relay;
 pub mod secret;
+pub mod side;
 pub mod tape;
 
 use std::ffi::OsString;
@@ -31,6 +32,7 @@ use clock::Clock;
 use descriptors::{Descriptors, Plan, SIZE_DEFAULT, Sink};
 use monitor::{CHANGED, Given, Launch, Mending, Monitor, Starter};
 use relay::{End, Event, Relay, Setup};
+use side::Side;
 use tape::{Kept, Tape};
 
 /// What a pipe of ours is asked to hold: fewer, larger reads.
@@ -67,10 +69,12 @@ pub struct Recorded {
     pub kept: Kept,
     /// Standard error is the person's terminal.
     pub stderr_is_terminal: bool,
+    /// Something was typed.
+    pub keys: bool,
 }
 
 /// Runs a command and records it. `plan` makes of the window's size (None without a terminal)
-/// what is known of the session and where it is kept.
+/// what is known of the session and where it is kept. What `side` finds is kept beside it.
 ///
 /// Call it while the process has one thread.
 ///
@@ -79,6 +83,7 @@ pub struct Recorded {
 /// refuses a terminal or a process.
 pub fn run(
     recording: &Recording,
+    side: Option<Side>,
     plan: impl FnOnce(Option<WindowSize>, &Clock) -> tape::Plan,
 ) -> Result<Recorded> {
     let system = |what: &'static str| move |e: std::io::Error| Error::io(what, &e);
@@ -150,7 +155,11 @@ pub fn run(
         }
     };
 
-    let tape = Tape::begin(plan.clone());
+    let mut tape = Tape::begin(plan.clone());
+    tape.side = side;
+    if let Some(side) = &mut tape.side {
+        side.greet(plan.id, plan.meta.started.unix_us);
+    }
     if let (true, Some(error)) = (recording.require_record, tape.failure()) {
         return Err(Error::new(Class::Refused, "cannot record")
             .why(error.to_string())
@@ -181,6 +190,10 @@ pub fn run(
     let (end, mut tape, clock) =
         Capture::new(relay, command, flows, tape, &shared, clock).run(first);
     keep_files(plans, &mut tape, &clock);
+    let mut side = tape.side.take();
+    if let Some(side) = &mut side {
+        side.sweep(&mut tape, &clock);
+    }
     let end_us = clock.now_us();
 
     let mut meta = plan.meta;
@@ -209,8 +222,12 @@ pub fn run(
     };
     meta.ending = Some(ending);
     let exit = store_exit(end);
+    meta.deriver = side.as_ref().map(|side| side.pid.0);
     let kept = tape.end(end_us, exit, &meta);
-    Ok(Recorded { end, kept, stderr_is_terminal })
+    if let Some(side) = side {
+        side.seal();
+    }
+    Ok(Recorded { end, kept, stderr_is_terminal, keys: counters.bytes_in > 0 })
 }
 
 /// A process that waits for leave to start the command.

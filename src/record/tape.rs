@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use super::clock::Clock;
+use super::side::Side;
 use crate::error::{Error, Result};
 use crate::json::{ObjectWriter, write_object};
 use crate::session::{Meta, SessionId};
@@ -50,6 +51,10 @@ pub struct Tape {
     failure: Option<(Error, u64)>,
     counters: Counters,
     in_gap: bool,
+    /// Names of streams, each with its number.
+    named: Vec<(String, StreamId)>,
+    /// Who finds what the command leaves in files.
+    pub side: Option<Side>,
 }
 
 /// How keeping the session went.
@@ -70,6 +75,8 @@ impl Tape {
             failure: None,
             counters: Counters::default(),
             in_gap: false,
+            named: Vec::new(),
+            side: None,
         };
         tape.try_begin(0);
         tape
@@ -118,6 +125,30 @@ impl Tape {
         self.keep(stream, now_us, bytes);
         if clock.now_us().saturating_sub(now_us) > STALL_US {
             self.counters.stalls += 1;
+        }
+    }
+
+    /// Keeps `bytes` as a record of the stream of this name. What cannot be kept is not counted: it
+    /// stands in a file, too.
+    pub fn note(&mut self, now_us: u64, name: &str, bytes: &[u8]) {
+        let Some(writer) = &mut self.writer else { return };
+        let known = self.named.iter().find(|(known, _)| known == name);
+        let stream = match known {
+            Some((_, stream)) => *stream,
+            None => {
+                let Ok(stream) = writer.define(name) else { return };
+                self.named.push((name.to_owned(), stream));
+                stream
+            }
+        };
+        writer.append(stream, now_us, bytes);
+    }
+
+    /// Takes what the process beside us has found.
+    pub fn take_side(&mut self, now_us: u64) {
+        if let Some(mut side) = self.side.take() {
+            side.take(self, now_us);
+            self.side = side.fd().is_some().then_some(side);
         }
     }
 

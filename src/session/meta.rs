@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use super::{SessionId, Status};
+use super::{Derived, SessionId, Status};
 use crate::json::{ObjectWriter, Value, write_object};
 use crate::time::WallTime;
 
@@ -101,7 +101,7 @@ pub struct Imported {
 }
 
 /// What is known of a session besides its bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Meta {
     /// The session's id.
     pub id: Option<SessionId>,
@@ -139,6 +139,10 @@ pub struct Meta {
     pub pinned: bool,
     /// How it ended; None while it runs or when the recorder was killed.
     pub ending: Option<Ending>,
+    /// The process that will say what was read out of the recording.
+    pub deriver: Option<i32>,
+    /// What was read out of the recording.
+    pub derived: Option<Derived>,
 }
 
 impl Meta {
@@ -174,6 +178,10 @@ impl Meta {
             o.bool("pinned", true);
         }
         self.write_end(o);
+        o.int_opt("deriver", self.deriver);
+        if let Some(derived) = &self.derived {
+            o.object("derived", |o| derived.write(o));
+        }
     }
 
     /// Writes what was known when the session began.
@@ -280,6 +288,8 @@ impl Meta {
             imported: value.get("imported").and_then(Imported::from_json),
             pinned: value.get("pinned").and_then(Value::as_bool) == Some(true),
             ending: Ending::from_json(value),
+            deriver: value.u64_at("deriver").and_then(|pid| i32::try_from(pid).ok()),
+            derived: value.get("derived").map(Derived::from_json),
         }
     }
 }
@@ -400,7 +410,9 @@ fn unhex(text: &str) -> Option<OsString> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::NativeFile;
     use super::*;
+    use crate::event::Counts;
 
     #[test]
     fn meta_reads_back_what_it_writes_bytes_that_are_no_text_included() {
@@ -452,6 +464,29 @@ mod tests {
                 stalls: 3,
                 gaps: 4,
                 bytes_dropped: u64::MAX,
+            }),
+            deriver: Some(7),
+            derived: Some(Derived {
+                version: 1,
+                source: "transcript".into(),
+                agent: Some("claude".into()),
+                agent_version: Some("2".into()),
+                native_session: Some("n".into()),
+                model: Some("m".into()),
+                title: Some("t".into()),
+                prompt: Some("Do".into()),
+                conf: 0.5,
+                reasons: vec!["same directory".into()],
+                rivals: vec!["other".into()],
+                files: vec![NativeFile {
+                    stream: "native/0".into(),
+                    path: "/a".into(),
+                    start_len: Some(0),
+                }],
+                broken: 1,
+                counts: Counts { turns: 3, requests: 9, ..Counts::default() },
+                cost_microusd: Some(5),
+                split_ms: [1, 2, 3],
             }),
         };
         for meta in [full, Meta::default()] {

@@ -296,6 +296,50 @@ pub fn arrange(given: [Give<'_>; 3]) -> io::Result<()> {
     Ok(())
 }
 
+/// In a forked child: becomes a process that nobody waits for, in a session of its own, with little
+/// claim to the processor, and holding no descriptor but `keep`: the first three lead nowhere.
+///
+/// # Errors
+/// What open(2) says of `/dev/null`, and dup2(2).
+pub fn go_behind(keep: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    /// Descriptors that are closed one by one where no call closes a range.
+    const FEW: RawFd = 1024;
+    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    let nowhere = || Give::Copy(std::os::fd::AsFd::as_fd(&null));
+    arrange([nowhere(), nowhere(), nowhere()])?;
+    drop(null);
+    let keep = keep.map_or(2, |fd| fd.as_raw_fd());
+    for (first, last) in [(3, keep - 1), (keep.max(2) + 1, RawFd::MAX)] {
+        if first > last {
+            continue;
+        }
+        #[cfg(target_os = "linux")]
+        // SAFETY: whoever owns these in this child never uses or drops them: it ends by exit_now.
+        let closed = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } == 0;
+        #[cfg(not(target_os = "linux"))]
+        let closed = false;
+        if !closed {
+            for fd in first..=last.min(FEW) {
+                // SAFETY: as above.
+                unsafe { libc::close(fd) };
+            }
+        }
+    }
+    // SAFETY: setsid and nice take no pointers; a failure of either leaves things as they are.
+    unsafe {
+        libc::setsid();
+        libc::nice(10);
+    }
+    Ok(())
+}
+
+/// Whether there is such a process, of anybody.
+pub fn exists(pid: Pid) -> bool {
+    // SAFETY: signal 0 is never delivered.
+    let asked = cvt(unsafe { libc::kill(pid.0, 0) });
+    pid.0 > 0 && asked.map_or_else(|e| e.raw_os_error() == Some(libc::EPERM), |_| true)
+}
+
 /// A pipe (read end, write end), close-on-exec.
 pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = std::io::pipe()?;

@@ -104,7 +104,7 @@ fn collect(root: &Path, name: &Path, files: &mut Vec<(String, Vec<u8>)>) {
 
 fn read(agent: &str, files: &[(String, Vec<u8>)], session: Option<&str>) -> Transcript {
     let files: Vec<File<'_>> = files.iter().map(|(path, bytes)| File { path, bytes }).collect();
-    agent::by_name(agent).expect(agent).read(&files, &Scope { session, offset_s: 0 })
+    agent::by_name(agent).expect(agent).read(&files, &Scope { session, ..Scope::default() })
 }
 
 fn golden(agent: &str, name: &str) -> Value {

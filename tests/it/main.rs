@@ -20,5 +20,6 @@ mod store;
 mod tail;
 mod tidy;
 mod agent;
+mod archive;
 mod store_kill;
 mod import;

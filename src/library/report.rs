@@ -1,0 +1,80 @@
+//! A session to read: its chat, its thoughts, its report.
+
+use super::{Library, Session};
+use crate::agent;
+use crate::format::line;
+use crate::format::markdown::{self, Head};
+use crate::format::text::{self, View};
+
+impl Library {
+    /// The stream `chat`, `thoughts` or `report` as text, secrets and all.
+    pub fn rendered(&self, session: &Session, name: &str) -> String {
+        let events = self.conversation(session);
+        let view = View { offset_s: session.meta.started.offset_s, abandoned: false };
+        match name {
+            "chat" => text::chat(&events, &view),
+            "thoughts" => text::thoughts(&events, &view),
+            _ => markdown::report(&session.head(), &events, &view),
+        }
+    }
+}
+
+impl Session {
+    /// What a report says at its top and its end.
+    pub fn head(&self) -> Head {
+        let meta = &self.meta;
+        let mut facts = Vec::new();
+        let mut say = |name: &str, value: String| facts.push((name.to_owned(), value));
+        say("Session", self.id.to_string());
+        say("Status", self.status.name().to_owned());
+        say("Started", meta.started.local());
+        if let Some(ending) = &meta.ending {
+            say("Ended", ending.ended.local());
+        }
+        match &meta.imported {
+            Some(imported) => say("Imported from", imported.format.clone()),
+            None => say("Command", line::words(&meta.argv)),
+        }
+        if let Some(agent) = self.agent_line() {
+            say("Agent", agent);
+        }
+        if let Some(cwd) = &meta.cwd {
+            let branch = meta.repository.as_ref().and_then(|r| r.branch.as_deref());
+            let branch = branch.map_or(String::new(), |branch| format!(" ({branch})"));
+            say("Directory", format!("{}{branch}", cwd.to_string_lossy()));
+        }
+        Head {
+            title: meta.name.clone().unwrap_or_else(|| self.id.to_string()),
+            facts,
+            intent: meta.intent.as_ref().map(|i| i.title.clone().unwrap_or_else(|| i.id.clone())),
+            resume: self.resume_command().map(|words| words.join(" ")),
+        }
+    }
+
+    /// The agent, its version and model, and its own session, as far as they are known.
+    pub fn agent_line(&self) -> Option<String> {
+        let mut out = self.agent()?.to_owned();
+        if let Some(derived) = &self.meta.derived {
+            if let Some(version) = &derived.agent_version {
+                out.push_str(&format!(" {version}"));
+            }
+            if let Some(model) = &derived.model {
+                out.push_str(&format!(" ({model})"));
+            }
+            if let Some(native) = &derived.native_session {
+                out.push_str(&format!(", native session {native}"));
+            }
+        }
+        Some(out)
+    }
+
+    /// The agent's own command that goes back into its conversation.
+    pub fn resume_command(&self) -> Option<Vec<String>> {
+        let native = match (&self.meta.derived, &self.meta.imported) {
+            (Some(derived), _) => derived.native_session.as_deref(),
+            (None, Some(imported)) => imported.native_id.as_deref(),
+            (None, None) => None,
+        };
+        agent::resume_command(agent::by_name(self.agent()?)?, native?)
+    }
+}

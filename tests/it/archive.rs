@@ -1,0 +1,177 @@
+//! Transcripts are copied while an agent writes them, and told from what was recorded: agents here
+//! are shell scripts that leave what the real ones leave.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use rustix::process::{Pid, Signal};
+
+use crate::util::{Home, kill, wait_until};
+
+/// What every agent of these tests begins with: `line FILE JSON` writes a line.
+const PRELUDE: &str = r#"#!/bin/sh
+cwd=$(pwd -P); enc=$(printf %s "$cwd" | sed 's/[^A-Za-z0-9]/-/g')
+line() { mkdir -p "$(dirname "$1")"; printf '%s\n' "$2" >> "$1"; }
+now() { date -u +%Y-%m-%dT%H:%M:%SZ; }
+claude() { # FILE-ID TYPE CONTENT UUID PARENT
+  f="$HOME/.claude/projects/$enc/$1.jsonl"
+  line "$f" "{\"type\":\"$2\",\"message\":{\"role\":\"$2\",\"id\":\"m$4\",\"model\":\"opus\",\"content\":$3,\"usage\":{\"input_tokens\":7,\"output_tokens\":3}},\"uuid\":\"$4\",\"parentUuid\":$5,\"timestamp\":\"$(now)\",\"sessionId\":\"$1\",\"cwd\":\"$cwd\",\"version\":\"2.1\",\"isSidechain\":false}"
+}
+"#;
+const ID: &str = "7ba1e57d-1111-4222-8333-444455556666";
+
+/// A home with a program `name` that does what the script says.
+fn home_with(name: &str, script: &str) -> (Home, String) {
+    let home = Home::new();
+    let dir = home.work("bin");
+    fs::create_dir_all(&dir).unwrap();
+    let path = dir.join(name);
+    fs::write(&path, format!("{PRELUDE}{script}")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    (home, path)
+}
+
+fn run(home: &Home, argv: &[&str]) {
+    let mut command = home.il_run(argv);
+    command.env("HOME", home.work("home")).stdin(std::process::Stdio::null());
+    assert!(command.status().expect("il runs").success(), "{argv:?}");
+}
+
+/// kind, text of each event of the conversation.
+fn conversation(home: &Home) -> Vec<String> {
+    let text = String::from_utf8(home.dump("conversation")).expect("text");
+    let lines =
+        text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect(line));
+    lines
+        .filter(|event| event["kind"] != "usage" && event["kind"] != "turn_end")
+        .map(|event| {
+            // The evidence of each holds its words.
+            let at = format!(
+                "{}:{}+{}",
+                event["ref"]["stream"].as_str().unwrap(),
+                event["ref"]["off"],
+                event["ref"]["len"]
+            );
+            let span = home.il(&["dump", "span", &at]);
+            let text = event["text"].as_str().unwrap_or_default();
+            assert!(String::from_utf8_lossy(&span).contains(text), "{at} has not {text:?}");
+            format!("{} {text}", event["kind"].as_str().unwrap())
+        })
+        .collect()
+}
+
+fn transcript(home: &Home) -> PathBuf {
+    home.work("home/.claude/projects")
+}
+
+#[test]
+fn a_transcript_is_kept_though_the_agent_removes_it() {
+    let script = format!(
+        r#"claude {ID} user '"Do it"' u1 null
+sleep 1.5
+claude {ID} assistant '[{{"type":"thinking","thinking":"hmm"}}]' a1 '"u1"'
+claude {ID} assistant '[{{"type":"text","text":"Done."}}]' a2 '"a1"'
+cp "$f" kept
+rm -r "$HOME/.claude"
+"#
+    );
+    let (home, agent) = home_with("claude", &script);
+    run(&home, &[&agent, "-p", "Do it"]);
+    assert!(!transcript(&home).exists());
+    assert_eq!(home.dump("native/0"), home.read("kept"));
+    assert_eq!(
+        conversation(&home),
+        ["user_message Do it", "thought hmm", "assistant_message Done."]
+    );
+    let derived = &home.show()["derived"];
+    assert_eq!(derived["native_session"], ID);
+    assert_eq!(
+        [&derived["turns"], &derived["thoughts"], &derived["tokens_in"], &derived["tokens_out"]],
+        [1, 1, 14, 6]
+    );
+    let found = home.il(&["show", "--json", ID]);
+    assert_eq!(
+        serde_json::from_slice::<serde_json::Value>(&found).unwrap()["id"],
+        home.show()["id"]
+    );
+}
+
+#[test]
+fn a_resumed_session_has_only_what_is_new() {
+    let (home, agent) =
+        home_with("claude", &format!("claude {ID} user '\"More\"' u2 '\"a1\"'\nsleep 0.1\n"));
+    let mut first = home.command("sh");
+    let before =
+        format!("{}claude {ID} user '\"Before\"' u1 null", PRELUDE.split_once('\n').unwrap().1);
+    let status = first.env("HOME", home.work("home")).args(["-c", &before]).status().expect("sh");
+    assert!(status.success());
+    run(&home, &[&agent, "--resume", ID]);
+    assert_eq!(conversation(&home), ["user_message More"]);
+    assert!(String::from_utf8_lossy(&home.dump("native/0")).contains("Before"));
+}
+
+#[test]
+fn a_killed_recorder_loses_nothing_that_was_written() {
+    let script = format!("claude {ID} user '\"Do it\"' u1 null\necho $PPID > ppid\nsleep 60\n");
+    let (home, agent) = home_with("claude", &script);
+    let mut command = home.il_run(&[&agent, "-p", "Do it"]);
+    command.env("HOME", home.work("home")).stdin(std::process::Stdio::null());
+    let mut child = command.spawn().expect("il runs");
+    home.pid("ppid");
+    kill(Pid::from_child(&child), Signal::KILL);
+    child.wait().expect("it has ended");
+    wait_until("the transcript of a session that was lost", || {
+        (home.status() == "lost" && conversation(&home) == ["user_message Do it"]).then_some(())
+    });
+}
+
+#[test]
+fn transcripts_that_fit_as_well_are_not_chosen_from() {
+    let other = "8ba1e57d-1111-4222-8333-444455556666";
+    let script =
+        format!("claude {ID} user '\"this\"' u1 null\nclaude {other} user '\"that\"' u2 null\n");
+    let (home, agent) = home_with("claude", &script);
+    run(&home, &[&agent]);
+    let derived = &home.show()["derived"];
+    let mut rivals: Vec<&str> =
+        derived["rivals"].as_array().expect("rivals").iter().map(|r| r.as_str().unwrap()).collect();
+    rivals.sort_unstable();
+    assert_eq!(rivals, [ID, other]);
+    assert_eq!(conversation(&home), [""; 0]);
+}
+
+#[test]
+fn a_file_that_is_rewritten_is_kept_as_it_was_and_as_it_is() {
+    let script = r#"d="$HOME/.cline/data/sessions/1795218021015_0u1mf"; mkdir -p "$d"
+m() { printf '[{"role":"user","content":[{"type":"text","text":"%s"}],"ts":%s}]' "$1" "$(date +%s)000" > "$d/1795218021015_0u1mf.messages.json"; }
+m "first words"; sleep 2; m second
+"#;
+    let (home, agent) = home_with("cline", script);
+    run(&home, &[&agent]);
+    assert!(String::from_utf8_lossy(&home.dump("native/0")).contains("first words"));
+    assert!(String::from_utf8_lossy(&home.dump("native/1")).contains("second"));
+}
+
+#[test]
+fn an_agent_that_a_shell_starts_is_found() {
+    let (home, agent) =
+        home_with("claude", &format!("claude {ID} user '\"Do it\"' u1 null\nsleep 2.5\n"));
+    run(&home, &["sh", "-c", &format!("{agent} -p 'Do it'; true")]);
+    assert_eq!(conversation(&home), ["user_message Do it"]);
+    assert_eq!(home.show()["derived"]["agent"], "claude");
+}
+
+#[test]
+fn reading_again_gives_the_same() {
+    let (home, agent) = home_with("claude", &format!("claude {ID} user '\"Do it\"' u1 null\n"));
+    run(&home, &[&agent]);
+    let before = (home.dump("conversation"), home.dump("events"), home.dump("report"));
+    fs::remove_dir_all(transcript(&home)).expect("a transcript");
+    for how in [&["rederive"][..], &["rederive", "--all"], &["rederive", "@1"]] {
+        home.il(how);
+        let after = (home.dump("conversation"), home.dump("events"), home.dump("report"));
+        assert_eq!(before, after);
+    }
+}
