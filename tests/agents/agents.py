@@ -30,6 +30,10 @@ class Agent:
     greetings: list = field(default_factory=list)
     interrupt: list = field(default_factory=lambda: ["esc"])
     leave: str = "/exit"
+    # It has no tools, and takes its edits from the text.
+    edits_in_text: bool = False
+    # To refuse a call is to interrupt it.
+    refusal_interrupts: bool = False
     # Turns it cannot be driven through, and why.
     cannot: dict = field(default_factory=dict)
     # What its transcript does not have, and why; said in the table.
@@ -57,7 +61,7 @@ check_for_update_on_startup = false
 model_reasoning_summary = "detailed"
 model_reasoning_effort = "medium"
 approval_policy = "on-request"
-sandbox_mode = "danger-full-access"
+sandbox_mode = "workspace-write"
 [analytics]
 enabled = false
 [model_providers.mock]
@@ -150,10 +154,12 @@ AGENTS = [
         keys=[], one_shot=["-p", "{prompt}", "--dangerously-skip-permissions"], setup=claude,
         ready=r"\? for shortcuts|❯", asks=r"Do you want to",
         greetings=[(r"trust this folder|Do you trust|Is this a project", ["enter"])],
+        refusal_interrupts=True,
+        lacks={"reasoning": "its API counts no reasoning apart"},
     ),
     Agent(
         "codex", env=CLOSED | {"MOCK_KEY": KEY},
-        keys=[], one_shot=["exec", "--skip-git-repo-check", "{prompt}"], setup=codex,
+        keys=[], one_shot=["exec", "--dangerously-bypass-approvals-and-sandbox", "{prompt}"], setup=codex,
         ready=r"Ask Codex", asks=r"Would you like to",
         greetings=[(r"Do you trust|trust the contents|Trust this folder", ["enter"])],
         leave="/quit",
@@ -164,7 +170,7 @@ AGENTS = [
                       "GOOGLE_GEMINI_BASE_URL": "http://127.0.0.1:{port}"},
         keys=[], one_shot=["-p", "{prompt}", "--yolo"], setup=gemini,
         ready=r"Type your message", asks=r"Apply this change\?|Allow execution",
-        leave="/quit",
+        leave="/quit", refusal_interrupts=True,
     ),
     Agent(
         "opencode",
@@ -181,7 +187,7 @@ AGENTS = [
                       "COPILOT_MODEL": "mock-model", "COPILOT_OFFLINE": "true",
                       "COPILOT_AUTO_UPDATE": "false"},
         keys=[], one_shot=["-p", "{prompt}", "--allow-all-tools"], setup=copilot,
-        ready=r"Describe a task|❯", asks=r"Do you want to",
+        ready=r"Describe a task|/ commands", asks=r"Do you want to",
         greetings=[(r"Do you trust|trust the files", ["enter"])],
     ),
     Agent(
@@ -197,6 +203,7 @@ AGENTS = [
              "DISABLE_TELEMETRY": "1", "NO_PROXY": "127.0.0.1,localhost"},
         keys=[], one_shot=["-p", "{prompt}"], setup=kimi,
         ready=r"context:", asks=r"Approve once",
+        lacks={"reasoning": "its wire log does not say how much was reasoning"},
         greetings=[(r"[Tt]rust this|Do you trust", ["enter"])],
     ),
     Agent(
@@ -204,8 +211,9 @@ AGENTS = [
         env=CLOSED | {"CLINE_TELEMETRY_DISABLED": "1", "DO_NOT_TRACK": "1",
                       "DISABLE_TELEMETRY": "1", "CLINE_NO_AUTO_UPDATE": "1"},
         keys=[], one_shot=["{prompt}"], setup=cline,
-        ready=r"Ask anything", asks=r"Approve\?|approve this|Allow this",
-        greetings=[(r"ClinePass", ["esc"])],
+        ready=r"Ask anything|What can I do for you", asks=r"Approve\?|approve this|Allow this",
+        greetings=[(r"ClinePass", ["esc"]), (r"Auto-approve all enabled", ["shift-tab"])],
+        lacks={"reasoning": "its messages do not say how much was reasoning"},
     ),
     Agent(
         "aider",
@@ -214,11 +222,12 @@ AGENTS = [
                       "AIDER_SHOW_RELEASE_NOTES": "false", "AIDER_ANALYTICS": "false",
                       "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
         keys=["--model", "openai/mock-model", "--edit-format", "diff", "--no-show-model-warnings",
-              "--no-stream"],
+              "--no-stream", "--no-gitignore"],
         one_shot=["--model", "openai/mock-model", "--edit-format", "diff", "--yes-always",
-                  "--no-show-model-warnings", "--no-stream", "--message", "{prompt}"],
+                  "--no-show-model-warnings", "--no-stream", "--no-gitignore", "--message", "{prompt}"],
         setup=nothing, ready=r"(?m)^(diff)?> ", asks=r"\(Y\)es/\(N\)o",
-        allow=["y", "enter"], refuse=["n", "enter"], interrupt=["ctrl-c"],
+        allow=["y", "enter"], refuse=["n", "enter"], interrupt=["ctrl-c"], edits_in_text=True,
+        lacks={"reasoning": "it writes down what was sent and received, no more"},
         cannot={"fail": "has no tools", "allow": "has no tools", "refuse": "has no tools",
                 "slow": "takes answers whole"},
     ),

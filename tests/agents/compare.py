@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 COLUMNS = ["turns", "thoughts", "texts", "calls", "approvals", "interrupts", "errors", "tokens"]
 
 
-def expected(script, turns, cannot_reason):
+def expected(script, turns, agent):
     """What the turns should yield: column to list.
 
     `turns` is [(name, steps served, decisions)], as they were played. Of an answer that was
@@ -20,8 +20,10 @@ def expected(script, turns, cannot_reason):
         out["turns"].append(turn["prompt"])
         out["approvals"] += decisions
         script_steps = turn["steps"]
-        if cannot_reason == "edits in text" and "steps_without_tools" in turn:
-            script_steps = turn["steps_without_tools"]
+        if agent.edits_in_text:
+            script_steps = turn.get("steps_without_tools", script_steps)
+        if agent.refusal_interrupts:
+            out["interrupts"] += [name for decision in decisions if decision == "reject"]
         for number in steps:
             step = script_steps[number]
             if "error" in step:
@@ -57,6 +59,7 @@ def recovered(events, script):
     within = {e.get("within") for e in main if e["kind"] == "tool_call"}
     calls = [c for turn in script["turns"].values() for steps in (
         turn["steps"], turn.get("steps_without_tools", [])) for s in steps for c in s.get("calls", [])]
+    calls.sort(key=lambda c: -len(c.get("shell", "")))
     slow = [s["text"] for turn in script["turns"].values() for s in turn["steps"] if "pause_s" in s]
     tokens = {"in": 0, "cached": 0, "out": 0, "reasoning": 0}
     for event in main:
@@ -74,6 +77,7 @@ def recovered(events, script):
             if event.get("call_id") and event["call_id"] in within:
                 continue
             arguments = json.dumps(event.get("args"), ensure_ascii=False)
+            # The longest first: "ls" is in "ls missing-directory".
             words = next((call_words(c) for c in calls
                           if c.get("shell", c.get("write")) in arguments
                           and ("shell" in c or c["content"].split("\n")[0] in arguments)),

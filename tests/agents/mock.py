@@ -212,6 +212,7 @@ class Mock:
         self.cwd = cwd
         self.log = log
         self.served = []  # (turn, step), in order
+        self.told = {}  # of each turn, the conversation that came with it
         self.streaming = threading.Event()  # a pausing answer has begun
         self.lock = threading.Lock()
         self.count = itertools.count(1)
@@ -257,6 +258,7 @@ class Mock:
         if not turn:
             return Answer(text="Nothing is scripted for this prompt.")
         step = sum(role == "assistant" for role, _ in after)
+        self.told[name] = "\n".join(text for _, text in conversation)
         steps = turn["steps"]
         if edits_in_text and "steps_without_tools" in turn:
             steps = turn["steps_without_tools"]
