@@ -81,11 +81,15 @@ fn log(out: &mut Builder, index: usize, file: &File<'_>, seen: &mut HashSet<Stri
     let mut messages: Vec<Message> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut rewinds = Vec::new();
+    let mut imported_at = None;
     out.stream = MAIN.to_owned();
     for record in records(file.bytes) {
         let (offset, len) = (record.offset, record.len);
         let Some(value) = out.record(index, record) else { continue };
         if let Some(set) = value.get("$set") {
+            if set.get("messages").is_some() {
+                imported_at = None;
+            }
             if let Some(title) = set.str_at("summary") {
                 out.native.title = Some(title.to_owned());
             }
@@ -97,6 +101,16 @@ fn log(out: &mut Builder, index: usize, file: &File<'_>, seen: &mut HashSet<Stri
         } else if value.get("sessionId").is_some() && value.get("type").is_none() {
             header(out, &value, file.path);
         } else if let Some(id) = value.str_at("id").map(str::to_owned) {
+            // After a cancelled request the past is written again, under new ids: from its context
+            // on, all at one time.
+            let time = value.str_at("timestamp").map(str::to_owned);
+            if is_context(&value) {
+                imported_at.clone_from(&time);
+            }
+            if imported_at.is_some() && imported_at == time {
+                seen.insert(id);
+                continue;
+            }
             match places.get(&id) {
                 Some(&at) => {
                     (messages[at].value, messages[at].offset, messages[at].len) =
@@ -123,6 +137,11 @@ fn log(out: &mut Builder, index: usize, file: &File<'_>, seen: &mut HashSet<Stri
         say(out, &message.value);
     }
     rewinds.for_each(|(offset, len, _)| rewound(out, index, offset, len));
+}
+
+fn is_context(message: &Value) -> bool {
+    let content = message.get("content").unwrap_or(&Value::Null);
+    message.str_at("type") == Some("user") && plain_text(content).starts_with(CONTEXT)
 }
 
 fn rewound(out: &mut Builder, index: usize, offset: u64, len: u64) {
@@ -172,6 +191,9 @@ fn say(out: &mut Builder, message: &Value) {
         "gemini" => answer(out, message, content),
         "error" => {
             out.push(ApiError { message: plain_text(content), ..Default::default() });
+        }
+        "info" if plain_text(content) == "Request cancelled." => {
+            out.push(Interrupt::default());
         }
         "info" | "warning" => {}
         kind => out.unknown(kind),
@@ -263,7 +285,7 @@ fn result(out: &mut Builder, call: &Value) {
     let exit_code = text.lines().find_map(|l| l.strip_prefix("Exit Code: ")?.trim().parse().ok());
     out.push(ToolResult {
         call_id,
-        ok: Some(status == "success"),
+        ok: Some(status == "success" && exit_code.unwrap_or(0) == 0),
         exit_code,
         text,
         ..Default::default()
