@@ -17,6 +17,7 @@ pub mod keys;
 mod kimi;
 pub mod locate;
 mod opencode;
+pub mod opencode_export;
 mod qwen;
 pub mod stream;
 pub mod tool;

@@ -292,7 +292,7 @@ fn each(out: &mut Builder, database: &Database<'_>, name: &str, sink: &mut dyn F
 }
 
 /// A row of the `session` table in the form that the JSON files have.
-fn session_of(table: &Table, row: &Row) -> Option<(String, Value)> {
+pub(super) fn session_of(table: &Table, row: &Row) -> Option<(String, Value)> {
     let id = table.text(row, "id")?.to_owned();
     let mut session = crate::json::Object::new();
     let names = [

@@ -7,13 +7,13 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{home, print, recordings};
+use super::{history, home, print, recordings};
 use crate::cli::{Command, Global, Hint, Operand, Operands};
 use crate::error::{Error, Result};
 use crate::format::line;
 use crate::format::native::{self, File, Foreign};
 use crate::format::{codeloops, intendant};
-use crate::library::{self, Taken};
+use crate::library::{self, Known, Library, Taken};
 use crate::store::{Access, FILE_NAME, FileStorage, Store};
 use crate::sys::time;
 
@@ -49,7 +49,7 @@ const START_LEN: u64 = 64 * 1024;
 /// How deep directories are searched for sessions.
 const DEPTH_MAX: usize = 8;
 /// Most bytes of one session, all its files together: they are held in memory.
-const SESSION_LEN_MAX: u64 = 1 << 30;
+pub(super) const SESSION_LEN_MAX: u64 = 1 << 30;
 /// Most files of one session.
 const FILES_MAX: usize = 100_000;
 /// Most reasons that are told one by one.
@@ -57,18 +57,24 @@ const REASONS_MAX: usize = 20;
 
 /// What the import has come to.
 #[derive(Debug, Default)]
-struct Sum {
+pub(super) struct Sum {
     /// Sessions that are new, by format.
     taken: Vec<(&'static str, u64)>,
-    known: u64,
-    bytes: u64,
+    pub(super) known: u64,
+    pub(super) bytes: u64,
     /// Places within sessions that could not be read; their bytes were taken all the same.
-    broken: u64,
+    pub(super) broken: u64,
     /// What was not taken, and why.
     left: Vec<(PathBuf, String)>,
     /// Files of directories that are of no known kind.
     other: u64,
-    seen: u64,
+    pub(super) seen: u64,
+    /// Sessions of agents that took the place of shorter ones.
+    pub(super) grown: u64,
+    /// Transcripts in which nobody said anything.
+    pub(super) empty: u64,
+    /// The agents' sessions that are in the store; None until one is asked for.
+    pub(super) histories: Option<Known>,
     /// Recordings of several files that were come across.
     together: BTreeSet<PathBuf>,
 }
@@ -85,6 +91,9 @@ fn run(args: Args, global: &Global) -> Result<u8> {
     let nothing = sum.taken.is_empty() && sum.known == 0;
     Ok(u8::from(nothing || !sum.left.is_empty()))
 }
+
+/// Where other programs keep sessions below a user's home, besides agents.
+const HOME_PLACES: [&str; 2] = [".intendant/logs", ".local/share/codeloops/sessions"];
 
 /// Takes what `path` is. Only the store's own failures end the import.
 fn take(store: &Store, path: &Path, depth: usize, sum: &mut Sum) -> Result<()> {
@@ -124,7 +133,13 @@ fn take(store: &Store, path: &Path, depth: usize, sum: &mut Sum) -> Result<()> {
             let files = [File { path: &name, bytes: &bytes }];
             put(store, codeloops::NAME, path, &session, &files, &name, sum)
         }
-        None => take_recording(store, path, depth, &bytes, sum),
+        None => match history::agent_of(&bytes) {
+            Some(agent) => {
+                let files = [(name.into_owned(), bytes)];
+                history::take_one(&Library::on(store.clone()), agent, path, &files, sum)
+            }
+            None => take_recording(store, path, depth, &bytes, sum),
+        },
     }
 }
 
@@ -167,6 +182,14 @@ fn take_dir(store: &Store, path: &Path, depth: usize, sum: &mut Sum) -> Result<(
     }
     if path.join(FILE_NAME).is_file() {
         return take_store(store, path, Store::open(path, Access::Read), sum);
+    }
+    let folders = history::folders(path);
+    if !folders.is_empty() {
+        history::take(&Library::on(store.clone()), &folders, sum)?;
+        for place in HOME_PLACES.map(|place| path.join(place)).iter().filter(|p| p.is_dir()) {
+            take(store, place, depth + 1, sum)?;
+        }
+        return Ok(());
     }
     if depth == DEPTH_MAX {
         return sum.leave(path, format!("more than {DEPTH_MAX} directories deep"));
@@ -316,7 +339,7 @@ fn sorted(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn read(path: &Path, len_max: u64) -> std::result::Result<Vec<u8>, String> {
+pub(super) fn read(path: &Path, len_max: u64) -> std::result::Result<Vec<u8>, String> {
     let cannot = |e: io::Error| Error::io("cannot read", &e).to_string();
     let file = fs::File::open(path).map_err(cannot)?;
     let mut bytes = Vec::new();
@@ -329,7 +352,7 @@ fn read(path: &Path, len_max: u64) -> std::result::Result<Vec<u8>, String> {
 }
 
 impl Sum {
-    fn count(&mut self, format: &'static str, sessions: u64) {
+    pub(super) fn count(&mut self, format: &'static str, sessions: u64) {
         match self.taken.iter_mut().find(|(name, _)| *name == format) {
             Some((_, count)) => *count += sessions,
             None if sessions > 0 => self.taken.push((format, sessions)),
@@ -337,7 +360,7 @@ impl Sum {
         }
     }
 
-    fn leave(&mut self, path: &Path, why: String) -> Result<()> {
+    pub(super) fn leave(&mut self, path: &Path, why: String) -> Result<()> {
         self.left.push((path.to_owned(), why));
         Ok(())
     }
@@ -363,6 +386,17 @@ impl Sum {
             out.push_str(&format!(" ({}), {}", by.join(", "), line::size(self.bytes)));
         }
         out.push('\n');
+        if self.grown > 0 {
+            let took = if self.grown == 1 { "has" } else { "have" };
+            out.push_str(&format!(
+                "{} of them {took} grown and took the place of what was here\n",
+                self.grown
+            ));
+        }
+        if self.empty > 0 {
+            let files = plural(self.empty, "transcript");
+            out.push_str(&format!("{files} passed over: nobody says anything\n"));
+        }
         if self.known > 0 {
             let were = if self.known == 1 { "was" } else { "were" };
             out.push_str(&format!("{} {were} here already\n", plural(self.known, "session")));
@@ -387,7 +421,7 @@ impl Sum {
 }
 
 /// One line on the terminal that says how far the work has come; an empty one when it is done.
-fn progress(text: &str) {
+pub(super) fn progress(text: &str) {
     let mut err = io::stderr();
     if err.is_terminal() {
         let text = if text.is_empty() { String::new() } else { format!("il import: {text}") };

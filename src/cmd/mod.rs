@@ -13,6 +13,7 @@ mod event;
 mod export;
 mod filter;
 mod help;
+mod history;
 mod home;
 mod import;
 mod last;

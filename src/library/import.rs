@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::event::{Body, Evidence};
+use crate::event::{Body, Evidence, MessageForm};
 use crate::format::native::{File, Foreign};
 use crate::format::recording::{Action, OwnedAction, Recording};
 use crate::hash::sha256;
@@ -243,7 +243,7 @@ fn meta_of(
 ) -> Meta {
     let started = session.started.unwrap_or_default();
     let prompt = session.events.iter().find_map(|event| match &event.body {
-        Body::UserMessage(message) => Some(message.text.clone()),
+        Body::UserMessage(said) if said.form != Some(MessageForm::Slash) => Some(said.text.clone()),
         _ => None,
     });
     let file = |(file, place): (&File<'_>, &Evidence)| ImportedFile {

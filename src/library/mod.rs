@@ -9,6 +9,7 @@ mod facts;
 mod files;
 mod find;
 mod follow;
+mod history;
 mod import;
 mod keep;
 mod question;
@@ -34,6 +35,7 @@ pub use archive::{behind, beside};
 pub use derive::Account;
 pub use facts::absolute;
 pub use follow::Following;
+pub use history::{History, Known, Whereabouts};
 pub use import::{Taken, import, import_recording};
 pub use keep::Removed;
 pub use question::{Asked, QUESTION_FILE, RESPONSE_FILE};
@@ -133,7 +135,8 @@ impl Library {
         Ok(Library::on(Store::open(dir, Access::Read)?))
     }
 
-    fn on(store: Store) -> Library {
+    /// The library of an open store; it changes things if the store was opened to.
+    pub fn on(store: Store) -> Library {
         Library { store, annexes: OnceCell::new() }
     }
 

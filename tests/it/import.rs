@@ -12,6 +12,7 @@ use crate::plain::{program, root, succeed};
 
 mod codeloops_guide;
 mod commands;
+mod history;
 mod intendant;
 
 fn data(name: &str) -> Vec<u8> {
