@@ -274,12 +274,7 @@ fn take_log(store: &Store, dir: &Path, sum: &mut Sum) -> Result<()> {
         files.push((name, bytes));
     }
     let files: Vec<File<'_>> = files.iter().map(|(path, bytes)| File { path, bytes }).collect();
-    let offset_s = |local_us: i64| {
-        // The offset at the local time, taken from the moment that has it but for a change between.
-        let guess = time::local_offset_s(local_us);
-        time::local_offset_s(local_us.saturating_sub(i64::from(guess) * 1_000_000))
-    };
-    match intendant::parse(&files, &offset_s) {
+    match intendant::parse(&files, &time::local_clock_offset_s) {
         Some(session) => {
             put(store, intendant::NAME, dir, &session, &files, intendant::SPINE_FILE, sum)
         }

@@ -121,6 +121,7 @@ fn run(args: Args, global: &Global) -> Result<u8> {
         size: args.size,
         wait_for_all: args.wait,
     };
+    let kept_in = dir.as_ref().ok().cloned();
     let mut id = SessionId([0; 16]);
     let facts = facts(&args);
     let side = dir.as_ref().ok().and_then(|dir| library::beside(dir, &facts));
@@ -136,6 +137,12 @@ fn run(args: Args, global: &Global) -> Result<u8> {
         let meta = Meta { id: Some(id), started, size, ..facts };
         tape::Plan { dir: dir.as_ref().ok().cloned(), id, meta }
     })?;
+    if let (true, Some(dir)) = (recorded.kept.saved, &kept_in)
+        && (library::keeps_a_log(&args.argv) || recorded.first_out == Some(b'{'))
+    {
+        // What the command kept itself is a gain; the recording is whole without it.
+        let _ = library::take_own_log(dir, id);
+    }
     say(&args, id, &recorded);
     if let (Ok(dir), true) = (&dir, recorded.kept.saved && recorded.keys && !has_side) {
         library::behind(dir, id);

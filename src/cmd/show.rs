@@ -101,14 +101,15 @@ fn as_text(library: &Library, session: &Session) -> Result<String> {
             say("Interrupted by", "the loss of its terminal");
         }
     }
-    match &meta.imported {
-        Some(imported) => {
-            say("Imported from", &format!("{} ({})", imported.format, imported.from));
-            if let Some(prompt) = &imported.prompt {
-                say("Prompt", &line::cut(&line::clean(prompt), PROMPT_COLUMNS));
-            }
+    if let Some(imported) = &meta.imported {
+        let whence = if session.is_recorded() { "Log" } else { "Imported from" };
+        say(whence, &format!("{} ({})", imported.format, imported.from));
+        if let Some(prompt) = &imported.prompt {
+            say("Prompt", &line::cut(&line::clean(prompt), PROMPT_COLUMNS));
         }
-        None => say("Command", &line::words(&meta.argv)),
+    }
+    if session.is_recorded() {
+        say("Command", &line::words(&meta.argv));
     }
     if let Some(agent) = session.agent_line() {
         say("Agent", &agent);
@@ -128,6 +129,10 @@ fn as_text(library: &Library, session: &Session) -> Result<String> {
     } else {
         say("Thought events", "0");
     }
+    let (rounds, table) = iterations(library, session);
+    if rounds > 0 {
+        say("Iterations", &rounds.to_string());
+    }
     if let Some(ending) = meta.ending.as_ref().filter(|e| e.bytes_dropped > 0) {
         say("Not recorded", &line::size(ending.bytes_dropped));
     }
@@ -140,7 +145,7 @@ fn as_text(library: &Library, session: &Session) -> Result<String> {
     }
     let ring = library.copy(session, "ring", &mut std::io::sink())?;
     say("Ring buffer", &format!("{} ({})", session.key("ring"), line::size(ring.bytes)));
-    out.push_str(&iterations(library, session));
+    out.push_str(&table);
     if screen::is_terminal() {
         let what = if talked { "chat" } else { "stdout" };
         let id = session.id.short();
@@ -214,10 +219,10 @@ fn numbers(derived: &Derived, say: &mut dyn FnMut(&str, &str)) {
     }
 }
 
-/// The rounds of an actor and a critic, a row each; nothing where there were none.
-fn iterations(library: &Library, session: &Session) -> String {
+/// The rounds of an actor and a critic, and how many there were: a row each.
+fn iterations(library: &Library, session: &Session) -> (usize, String) {
     if session.meta.imported.is_none() {
-        return String::new();
+        return (0, String::new());
     }
     let headings = ["ITER", "TIME", "ACTOR", "EXIT", "DURATION", "FILES", "DECISION", "FEEDBACK"];
     let mut rows = vec![headings.map(str::to_owned).to_vec()];
@@ -249,10 +254,10 @@ fn iterations(library: &Library, session: &Session) -> String {
             _ => {}
         }
     }
-    match rows.len() {
-        1 => String::new(),
-        _ if screen::is_terminal() => format!("\n{}", line::table(&rows, screen::columns())),
-        _ => format!("\n{}", line::table(&rows, PIPED_COLUMNS)),
+    let columns = if screen::is_terminal() { screen::columns() } else { PIPED_COLUMNS };
+    match rows.len() - 1 {
+        0 => (0, String::new()),
+        rounds => (rounds, format!("\n{}", line::table(&rows, columns))),
     }
 }
 

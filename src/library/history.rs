@@ -95,7 +95,7 @@ impl Library {
         let key = foreign.id.clone().map(|id| (agent.name.to_owned(), id));
         let before = key.as_ref().and_then(|key| known.0.get(key)).cloned();
         // What il recorded has all that the agent wrote, and more.
-        if before.as_ref().is_some_and(|before| before.meta.imported.is_none()) {
+        if before.as_ref().is_some_and(Session::is_recorded) {
             return Ok((History::Known, 0));
         }
         let id = match import(&self.store, agent.name, from, &foreign, &files, &places)? {

@@ -233,15 +233,14 @@ fn label(format: &str) -> [u8; 16] {
     label
 }
 
-fn meta_of(
-    id: SessionId,
+/// Where a session comes from, and what its own program says of it.
+pub(super) fn described(
     format: &str,
     from: &Path,
     session: &Foreign,
     files: &[File<'_>],
     places: &[Evidence],
-) -> Meta {
-    let started = session.started.unwrap_or_default();
+) -> Imported {
     let prompt = session.events.iter().find_map(|event| match &event.body {
         Body::UserMessage(said) if said.form != Some(MessageForm::Slash) => Some(said.text.clone()),
         _ => None,
@@ -252,7 +251,7 @@ fn meta_of(
         offset: place.offset,
         len: place.len,
     };
-    let imported = Imported {
+    Imported {
         format: format.to_owned(),
         from: from.to_string_lossy().into_owned(),
         status: session.status,
@@ -260,7 +259,19 @@ fn meta_of(
         native_id: session.id.clone(),
         prompt,
         files: files.iter().zip(places).map(file).collect(),
-    };
+    }
+}
+
+fn meta_of(
+    id: SessionId,
+    format: &str,
+    from: &Path,
+    session: &Foreign,
+    files: &[File<'_>],
+    places: &[Evidence],
+) -> Meta {
+    let started = session.started.unwrap_or_default();
+    let imported = described(format, from, session, files, places);
     let ending = session.ended.filter(|_| session.status.is_some()).map(|ended| Ending {
         ended: time::local(ended.unix_us),
         duration_us: (ended.unix_us - started.unix_us).max(0) as u64,
@@ -279,7 +290,8 @@ fn meta_of(
     }
 }
 
-fn write(
+/// Writes what a session says, and its files, into the notes.
+pub(super) fn write(
     writer: &mut Writer,
     id: SessionId,
     started: WallTime,

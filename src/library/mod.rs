@@ -9,6 +9,7 @@ mod facts;
 mod files;
 mod find;
 mod follow;
+mod harness;
 mod history;
 mod import;
 mod keep;
@@ -35,6 +36,7 @@ pub use archive::{behind, beside};
 pub use derive::Account;
 pub use facts::absolute;
 pub use follow::Following;
+pub use harness::{keeps_a_log, take_own_log};
 pub use history::{History, Known, Whereabouts};
 pub use import::{Taken, import, import_recording};
 pub use keep::Removed;
@@ -196,6 +198,11 @@ impl Session {
         self.meta.project()
     }
 
+    /// Whether il has recorded it itself, rather than taken it in.
+    pub fn is_recorded(&self) -> bool {
+        self.meta.imported.is_none() || self.meta.host.is_some()
+    }
+
     /// The size its terminal began with.
     pub fn size(&self) -> Size {
         self.meta.size.map_or(SIZE_DEFAULT, |size| Size::new(size.cols, size.rows))
@@ -209,8 +216,13 @@ impl Session {
 
 fn status_of(entry: &Entry, meta: &Meta) -> Status {
     // What its own program said of a session that il did not see itself.
-    if let (Some(imported), State::Ended(_)) = (&meta.imported, entry.state) {
-        return imported.status.unwrap_or(Status::Lost);
+    if let (Some(imported), State::Ended(end)) = (&meta.imported, entry.state) {
+        match imported.status {
+            Some(status) => return status,
+            None if end.exit == Exit::Unknown => return Status::Lost,
+            // It was il that saw it end.
+            None => {}
+        }
     }
     let exit = match entry.state {
         State::Live => return Status::Running,

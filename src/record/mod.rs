@@ -67,6 +67,8 @@ pub struct Recorded {
     pub end: End,
     /// How keeping it went.
     pub kept: Kept,
+    /// The first byte of its output.
+    pub first_out: Option<u8>,
     /// Standard error is the person's terminal.
     pub stderr_is_terminal: bool,
     /// Something was typed.
@@ -227,7 +229,8 @@ pub fn run(
     if let Some(side) = side {
         side.seal();
     }
-    Ok(Recorded { end, kept, stderr_is_terminal, keys: counters.bytes_in > 0 })
+    let (first_out, keys) = (counters.first_out, counters.bytes_in > 0);
+    Ok(Recorded { end, kept, first_out, stderr_is_terminal, keys })
 }
 
 /// A process that waits for leave to start the command.

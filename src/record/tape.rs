@@ -21,6 +21,8 @@ pub const STALL_US: u64 = 100_000;
 pub struct Counters {
     /// Bytes the command wrote.
     pub bytes_out: u64,
+    /// The first of them.
+    pub first_out: Option<u8>,
     /// Bytes typed, or read on the command's behalf.
     pub bytes_in: u64,
     /// Times that keeping something took longer than [`STALL_US`].
@@ -120,7 +122,10 @@ impl Tape {
     pub fn put(&mut self, clock: &Clock, stream: StreamId, now_us: u64, bytes: &[u8]) {
         match stream {
             StreamId::STDIN => self.counters.bytes_in += bytes.len() as u64,
-            _ => self.counters.bytes_out += bytes.len() as u64,
+            _ => {
+                self.counters.bytes_out += bytes.len() as u64;
+                self.counters.first_out = self.counters.first_out.or(bytes.first().copied());
+            }
         }
         self.keep(stream, now_us, bytes);
         if clock.now_us().saturating_sub(now_us) > STALL_US {

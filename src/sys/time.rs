@@ -30,6 +30,13 @@ pub fn local(unix_us: i64) -> WallTime {
     WallTime { unix_us, offset_s: local_offset_s(unix_us) }
 }
 
+/// Seconds east of UTC in this place when its clocks show `local_us`, microseconds since 1970 of a
+/// clock on UTC: taken from the moment that has it but for a change between.
+pub fn local_clock_offset_s(local_us: i64) -> i32 {
+    let guess = local_offset_s(local_us);
+    local_offset_s(local_us.saturating_sub(i64::from(guess) * 1_000_000))
+}
+
 /// Seconds east of UTC in this place at `unix_us` (0 where the zone is unknown).
 pub fn local_offset_s(unix_us: i64) -> i32 {
     let seconds = unix_us.div_euclid(1_000_000) as _;

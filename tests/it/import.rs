@@ -14,6 +14,7 @@ mod codeloops_guide;
 mod commands;
 mod history;
 mod intendant;
+mod live;
 
 fn data(name: &str) -> Vec<u8> {
     let path = root().join("tests/import").join(name);

@@ -5,9 +5,11 @@
 //! from 0, written `DONE (confidence: 95%)`, and said `user_interrupted` for `interrupted`. All of
 //! it is read; what the events cannot hold exactly is kept beside them (see [`super::native`]).
 
+mod live;
 mod read;
 mod write;
 
+pub use live::{is_log, session_of};
 pub use read::{is_session, parse, verdict};
 pub use write::{file_name, write};
 
