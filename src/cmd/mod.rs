@@ -21,6 +21,7 @@ mod list;
 mod moment;
 mod mark;
 mod pin;
+mod play;
 mod progress;
 mod prune;
 mod recordings;
@@ -32,6 +33,7 @@ mod search;
 mod shell_init;
 mod show;
 mod tail;
+mod stage;
 mod verify;
 mod vt;
 
@@ -52,6 +54,7 @@ pub const COMMANDS: &[Section] = &[
             &list::COMMAND,
             &dump::COMMAND,
             &search::COMMAND,
+            &play::COMMAND,
             &attach::COMMAND,
             &tail::COMMAND,
             &approvals::COMMAND,

@@ -241,7 +241,7 @@ impl Parser {
     ) -> usize {
         let had = self.partial.len();
         self.partial.push(bytes[i]);
-        let at = self.base + i as u64 - had as u64;
+        let at = (self.base + i as u64).saturating_sub(had as u64);
         let next = match decode(&self.partial) {
             Decoded::Cut => return i + 1,
             Decoded::Char(c, _) => {
@@ -341,7 +341,7 @@ impl Parser {
             match b {
                 ESC => {
                     screen.end_run();
-                    self.restart(self.base + i as u64 - 1);
+                    self.restart((self.base + i as u64).saturating_sub(1));
                     return i;
                 }
                 CAN | SUB => {
@@ -350,7 +350,7 @@ impl Parser {
                     return i;
                 }
                 0x00..0x20 => {
-                    screen.set_offset(self.base + i as u64 - 1);
+                    screen.set_offset((self.base + i as u64).saturating_sub(1));
                     screen.control(b, o);
                 }
                 DEL => {}

@@ -10,6 +10,7 @@ mod house;
 mod install;
 mod man;
 mod plain;
+mod play;
 mod programs;
 mod util;
 

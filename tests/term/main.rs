@@ -7,4 +7,5 @@ mod engines;
 mod noise;
 mod policy;
 mod property;
+mod seek;
 mod settled;
