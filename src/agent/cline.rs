@@ -80,7 +80,11 @@ fn conversation(out: &mut Builder, value: &Value) {
         if let Some(model) = model {
             out.model(model);
         }
+        let shown_as = message.path(&["metadata", "displayRole"]).and_then(Value::as_str);
         match message.get("content") {
+            Some(content) if shown_as == Some("error") => {
+                out.push(ApiError { message: plain_text(content), ..Default::default() });
+            }
             Some(Value::Array(blocks)) => {
                 let role = message.str_at("role").unwrap_or_default();
                 blocks.iter().for_each(|block| self::block(out, role, model, block));

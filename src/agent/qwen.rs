@@ -128,8 +128,11 @@ fn result(out: &mut Builder, value: &Value, part: &Value) {
             ..Default::default()
         });
     }
-    let exit_code = text.lines().find_map(|l| l.strip_prefix("Exit Code: ")?.trim().parse().ok());
-    let ok = status.map(|status| status == "success").or(Some(body.get("error").is_none()));
+    let exit_code: Option<i32> =
+        text.lines().find_map(|l| l.strip_prefix("Exit Code: ")?.trim().parse().ok());
+    let worked = status.map_or(body.get("error").is_none(), |status| status == "success");
+    // A command that failed is a call that worked.
+    let ok = Some(worked && exit_code.unwrap_or(0) == 0);
     out.push(ToolResult { call_id, ok, exit_code, text, ..Default::default() });
 }
 
