@@ -4,6 +4,7 @@
 #   make test       everything that must hold, set-up included
 #   make check      what needs no run: format, lints, man pages, tidiness, other platforms
 #   make bench sim  figures, and the store against a simulated disk, for as long as it takes
+#   make test-agents  real agents under il, their models played by a mock
 #   make static     one file that runs on any Linux of this architecture
 #   make install    PREFIX=/usr/local DESTDIR=
 
@@ -57,6 +58,13 @@ sim:
 # Signals, stops, hang-ups, full disks and kill -9 on real terminals, with long repetitions.
 torture: setup
 	IL_LONG=1 $(CARGO) test --release --locked --test it relay::
+
+# Runs the agents themselves under il, against a mock of their models' APIs. AGENTS="claude codex"
+# runs those alone. Takes minutes, and three gigabytes for the agents.
+test-agents: all
+	tests/agents/install $(TARGETDIR)/tools $(AGENTS)
+	$(TARGETDIR)/tools/driver/bin/python tests/agents/run --il $(IL) --tools $(TARGETDIR)/tools \
+		--work $(TARGETDIR)/agents $(AGENTS)
 
 # Proves that the binary asks nothing of the machine it lands on, and that it is small.
 static:
@@ -136,4 +144,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all setup check test bench sim torture static static-musl static-glibc static-proof man install uninstall clean
+.PHONY: all setup check test test-agents bench sim torture static static-musl static-glibc static-proof man install uninstall clean

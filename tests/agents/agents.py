@@ -36,7 +36,7 @@ class Agent:
     refusal_interrupts: bool = False
     # Turns it cannot be driven through, and why.
     cannot: dict = field(default_factory=dict)
-    # What its transcript does not have, and why; said in the table.
+    # What it does not tell, in all phases or in one ("column phase"), and why; said in the table.
     lacks: dict = field(default_factory=dict)
 
 
@@ -196,6 +196,7 @@ AGENTS = [
              "OPENAI_MODEL": "mock-model"},
         keys=[], one_shot=["-p", "{prompt}", "--yolo"], setup=qwen,
         ready=r"Type your message", asks=r"Apply this change\?|Allow execution", leave="/quit",
+        lacks={"interrupts": "it writes no word of an interruption"},
     ),
     Agent(
         "kimi",
@@ -210,10 +211,11 @@ AGENTS = [
         "cline",
         env=CLOSED | {"CLINE_TELEMETRY_DISABLED": "1", "DO_NOT_TRACK": "1",
                       "DISABLE_TELEMETRY": "1", "CLINE_NO_AUTO_UPDATE": "1"},
-        keys=[], one_shot=["{prompt}"], setup=cline,
+        keys=["--auto-approve", "false"], one_shot=["{prompt}"], setup=cline,
         ready=r"Ask anything|What can I do for you", asks=r"Approve\?|approve this|Allow this",
-        greetings=[(r"ClinePass", ["esc"]), (r"Auto-approve all enabled", ["shift-tab"])],
-        lacks={"reasoning": "its messages do not say how much was reasoning"},
+        greetings=[(r"ClinePass", ["esc"])],
+        lacks={"reasoning": "its messages do not say how much was reasoning",
+               "interrupts": "it writes no word of an interruption"},
     ),
     Agent(
         "aider",
@@ -222,13 +224,15 @@ AGENTS = [
                       "AIDER_SHOW_RELEASE_NOTES": "false", "AIDER_ANALYTICS": "false",
                       "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
         keys=["--model", "openai/mock-model", "--edit-format", "diff", "--no-show-model-warnings",
-              "--no-stream", "--no-gitignore"],
+              "--no-gitignore"],
         one_shot=["--model", "openai/mock-model", "--edit-format", "diff", "--yes-always",
-                  "--no-show-model-warnings", "--no-stream", "--no-gitignore", "--message", "{prompt}"],
-        setup=nothing, ready=r"(?m)^(diff)?> ", asks=r"\(Y\)es/\(N\)o",
+                  "--no-show-model-warnings", "--no-gitignore", "--message", "{prompt}"],
+        setup=nothing, ready=r"(?m)^diff>", asks=r"\(Y\)es/\(N\)o[^\n]*:\s*\Z",
         allow=["y", "enter"], refuse=["n", "enter"], interrupt=["ctrl-c"], edits_in_text=True,
-        lacks={"reasoning": "it writes down what was sent and received, no more"},
+        lacks={"reasoning": "it writes down what was sent and received, no more",
+               "cached": "it writes down what was sent and received, no more",
+               "approvals one-shot": "what --yes-always answers looks as if a person did"},
         cannot={"fail": "has no tools", "allow": "has no tools", "refuse": "has no tools",
-                "slow": "takes answers whole"},
+                "slow": "leaves no word of an interruption but what was said"},
     ),
 ]

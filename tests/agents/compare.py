@@ -34,7 +34,7 @@ def expected(script, turns, agent):
             if "thought" in step:
                 out["thoughts"].append(step["thought"])
             if "text" in step:
-                out["texts"].append(step["text"])
+                out["texts"].append(step["text"].strip())
             for call in step.get("calls", []):
                 outcome = "ok"
                 if "reject" in decisions:
@@ -64,6 +64,8 @@ def recovered(events, script):
     tokens = {"in": 0, "cached": 0, "out": 0, "reasoning": 0}
     for event in main:
         kind = event["kind"]
+        if kind == "user_message" and event.get("form") == "slash":
+            continue
         if kind == "user_message":
             out["turns"].append(event["text"].strip())
         elif kind == "thought" and event["text"].strip():
@@ -89,7 +91,8 @@ def recovered(events, script):
             decision = event.get("decision") or "unknown"
             # What no person was asked is no approval.
             if event.get("by") not in ("config", "policy", "hook"):
-                out["approvals"].append(decision.split("_")[0])
+                word = decision.split("_")[0]
+                out["approvals"].append("reject" if word == "cancelled" else word)
         elif kind == "interrupt":
             out["interrupts"].append(event.get("key") or "")
         elif kind in ("api_error", "error"):
@@ -121,13 +124,13 @@ class Cell:
         return f"{self.expected}/{self.recovered}" + (f"+{self.extra}" if self.extra else "")
 
 
-def compare(want, got, reasons=True):
-    """Column to cell. `reasons` is False where the API does not say how much was reasoning."""
+def compare(want, got, untold=()):
+    """Column to cell. `untold` has the kinds of tokens that the agent does not tell."""
     cells = {}
     for column in COLUMNS:
         a, b = want[column], got[column]
         if column == "tokens":
-            keys = [k for k in a if reasons or k != "reasoning"]
+            keys = [k for k in a if k not in untold]
             wrong = [f"{k}: {a[k]} expected, {b[k]} recovered" for k in keys if a[k] != b[k]]
             total_a, total_b = a["in"] + a["out"], b["in"] + b["out"]
             cells[column] = Cell(total_a, total_b, 0, wrong)
