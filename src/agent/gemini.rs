@@ -15,6 +15,9 @@ use crate::event::*;
 use crate::json::{Value, parse_lossy, records};
 use std::collections::{HashMap, HashSet};
 
+/// The longest between two records of a past that is written again; nobody types as fast.
+const IMPORT_PAUSE_US: i64 = 100_000;
+
 pub(super) const AGENT: Agent = Agent {
     name: "gemini",
     programs: &["gemini"],
@@ -102,12 +105,14 @@ fn log(out: &mut Builder, index: usize, file: &File<'_>, seen: &mut HashSet<Stri
             header(out, &value, file.path);
         } else if let Some(id) = value.str_at("id").map(str::to_owned) {
             // After a cancelled request the past is written again, under new ids: from its context
-            // on, all at one time.
-            let time = value.str_at("timestamp").map(str::to_owned);
-            if is_context(&value) {
-                imported_at.clone_from(&time);
+            // on, without a pause.
+            let time = time_text(value.get("timestamp")).map(|time| time.unix_us);
+            if is_context(&value) && !messages.is_empty() {
+                imported_at = time;
             }
-            if imported_at.is_some() && imported_at == time {
+            let pause_us = imported_at.zip(time).map(|(last, time)| time.saturating_sub(last));
+            if pause_us.is_some_and(|pause_us| (0..=IMPORT_PAUSE_US).contains(&pause_us)) {
+                imported_at = time;
                 seen.insert(id);
                 continue;
             }
