@@ -162,7 +162,7 @@ AGENTS = [
         keys=[], one_shot=["exec", "--dangerously-bypass-approvals-and-sandbox", "{prompt}"], setup=codex,
         ready=r"Ask Codex", asks=r"Would you like to",
         greetings=[(r"Do you trust|trust the contents|Trust this folder", ["enter"])],
-        leave="/quit",
+        leave="/quit", refusal_interrupts=True,
     ),
     Agent(
         "gemini",
