@@ -7,6 +7,7 @@ mod attach;
 mod backup;
 mod compact;
 mod completion;
+mod diff;
 mod du;
 mod dump;
 mod event;
@@ -55,6 +56,7 @@ pub const COMMANDS: &[Section] = &[
             &dump::COMMAND,
             &search::COMMAND,
             &play::COMMAND,
+            &diff::COMMAND,
             &attach::COMMAND,
             &tail::COMMAND,
             &approvals::COMMAND,

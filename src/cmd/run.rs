@@ -123,6 +123,8 @@ fn run(args: Args, global: &Global) -> Result<u8> {
     };
     let kept_in = dir.as_ref().ok().cloned();
     let mut id = SessionId([0; 16]);
+    // Its repository is watched until this process ends, however it does.
+    let mut _watch = None;
     let facts = facts(&args);
     let side = dir.as_ref().ok().and_then(|dir| library::beside(dir, &facts));
     let has_side = side.is_some();
@@ -135,6 +137,9 @@ fn run(args: Args, global: &Global) -> Result<u8> {
         let started = clock.started();
         id = SessionId::new((started.unix_us / 1000) as u64, random);
         let meta = Meta { id: Some(id), started, size, ..facts };
+        if let (Ok(dir), Some(repository)) = (&dir, &meta.repository) {
+            _watch = library::watch(dir, id, repository).ok();
+        }
         tape::Plan { dir: dir.as_ref().ok().cloned(), id, meta }
     })?;
     if let (true, Some(dir)) = (recorded.kept.saved, &kept_in)

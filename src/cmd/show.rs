@@ -116,8 +116,15 @@ fn as_text(library: &Library, session: &Session) -> Result<String> {
     }
     if let Some(cwd) = &meta.cwd {
         let branch = meta.repository.as_ref().and_then(|r| r.branch.as_deref());
-        let branch = branch.map_or(String::new(), |branch| format!(" ({branch})"));
-        say("Directory", &format!("{}{branch}", cwd.to_string_lossy()));
+        let changes = session.changes.as_ref().filter(|changes| changes.unknown.is_none());
+        let changes = changes.map(|c| {
+            let files = line::count(c.files_count, "file");
+            format!("{files} changed, +{} -{}", line::thousands(c.plus), line::thousands(c.minus))
+        });
+        let parts: Vec<String> = branch.map(str::to_owned).into_iter().chain(changes).collect();
+        let parts = parts.join(", ");
+        let parts = if parts.is_empty() { parts } else { format!(" ({parts})") };
+        say("Directory", &format!("{}{parts}", cwd.to_string_lossy()));
     }
     if let Some(parent) = &meta.parent {
         say("Inside session", parent);
@@ -272,6 +279,9 @@ fn as_json(library: &Library, session: &Session) -> String {
         o.string_opt("agent", session.agent());
         o.string_opt("project", session.project().as_deref());
         o.string("command", &line::words(&session.meta.argv));
+        if let Some(changes) = &session.changes {
+            o.value("changes", &changes.to_json());
+        }
         let derived = account(library, session).unwrap_or_default();
         o.int("thought_events", derived.counts.thoughts);
         if session.meta.derived.as_ref().is_none_or(|kept| kept.version != DERIVED_VERSION) {

@@ -13,15 +13,16 @@ const LINE_MAX: u64 = 4096;
 /// Most bytes read of `packed-refs`.
 const PACKED_MAX: u64 = 16 << 20;
 
-/// The repository that `dir` is in, if it is in one: its root, branch and commit.
+/// The repository that `dir` is in, if it is in one: its root, branch and commit. As git does, it
+/// does not look as far up as the directories in `GIT_CEILING_DIRECTORIES`.
 pub fn find(dir: &Path) -> Option<Repository> {
-    dir.ancestors().find_map(|root| {
+    let ceilings = std::env::var_os("GIT_CEILING_DIRECTORIES").unwrap_or_default();
+    let ceilings: Vec<PathBuf> = std::env::split_paths(&ceilings).collect();
+    let below = |root: &&Path| *root == dir || !ceilings.iter().any(|ceiling| ceiling == root);
+    dir.ancestors().take_while(below).find_map(|root| {
         let git_dir = git_dir(root)?;
         let head = read_line(&git_dir.join("HEAD"))?;
-        let common = match read_line(&git_dir.join("commondir")) {
-            Some(path) => git_dir.join(path),
-            None => git_dir.clone(),
-        };
+        let common = common_dir(&git_dir);
         let (branch, commit) = match head.strip_prefix("ref: ") {
             Some(name) => (
                 name.strip_prefix("refs/heads/").filter(|b| *b != ".invalid").map(str::to_owned),
@@ -38,13 +39,21 @@ pub fn find(dir: &Path) -> Option<Repository> {
 }
 
 /// `.git` in `root`: a directory, or a file that names one (work trees, submodules).
-fn git_dir(root: &Path) -> Option<PathBuf> {
+pub(super) fn git_dir(root: &Path) -> Option<PathBuf> {
     let dot_git = root.join(".git");
     if dot_git.is_dir() {
         return Some(dot_git);
     }
     let line = read_line(&dot_git)?;
     Some(root.join(line.strip_prefix("gitdir: ")?))
+}
+
+/// Where a work tree's repository keeps what all its work trees share.
+pub(super) fn common_dir(git_dir: &Path) -> PathBuf {
+    match read_line(&git_dir.join("commondir")) {
+        Some(path) => git_dir.join(path),
+        None => git_dir.to_owned(),
+    }
 }
 
 fn resolve(common: &Path, name: &str) -> Option<String> {

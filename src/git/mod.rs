@@ -1,5 +1,10 @@
-//! Repositories. Where one is and what its HEAD says is read from its files, without running git.
+//! Repositories. Where one is and what its HEAD says is read from its files, without running git;
+//! what changed in one is asked of git, which is kept from writing to it.
 
+mod changes;
 mod head;
+mod snapshot;
 
+pub use changes::{Changes, Commit, FileChange};
 pub use head::find;
+pub use snapshot::{Shadow, Snapshot};

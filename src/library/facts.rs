@@ -45,7 +45,7 @@ impl Session {
             status: self.status,
             agent: self.agent(),
             models,
-            files: self.files(),
+            files: self.files().into_iter().chain(self.changed_files()).collect(),
             prompts,
         }
     }
@@ -56,6 +56,13 @@ impl Session {
 
     pub(super) fn invocation(&self) -> Option<Invocation> {
         agent::detect(&self.words())
+    }
+
+    /// The files that it changed, as absolute paths.
+    pub fn changed_files(&self) -> impl Iterator<Item = PathBuf> + '_ {
+        let root = self.meta.repository.as_ref().map(|repository| Path::new(&repository.root));
+        let files = self.changes.iter().flat_map(|changes| &changes.files);
+        files.filter_map(move |file| Some(root?.join(&file.path)))
     }
 
     /// The files that the command line seems to name: its words that look like paths.

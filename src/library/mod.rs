@@ -4,6 +4,7 @@
 mod added;
 mod archive;
 mod derive;
+mod changes;
 mod events;
 mod facts;
 mod files;
@@ -25,6 +26,7 @@ use std::cell::OnceCell;
 use std::path::Path;
 
 use crate::error::Result;
+use crate::git::Changes;
 use crate::json;
 use crate::session::{Ending, Meta, SessionId, Status};
 use crate::store::{Access, Entry, Exit, State, Store, StreamId};
@@ -34,6 +36,7 @@ use crate::term::Size;
 use crate::time::WallTime;
 
 pub use archive::{behind, beside};
+pub use changes::watch;
 pub use derive::Account;
 pub use facts::absolute;
 pub use follow::Following;
@@ -41,8 +44,8 @@ pub use harness::{keeps_a_log, take_own_log};
 pub use history::{History, Known, Whereabouts};
 pub use import::{Taken, import, import_recording};
 pub use keep::Removed;
-pub use question::{Asked, QUESTION_FILE, RESPONSE_FILE};
 pub use player::{KEYFRAME_EVERY, KEYFRAMES_MAX, Player};
+pub use question::{Asked, QUESTION_FILE, RESPONSE_FILE};
 pub use replay::{Mark, Replay, Step};
 pub use stream::{Content, RING_LEN, STREAMS};
 use text::KeptText;
@@ -125,6 +128,8 @@ pub struct Session {
     pub meta: Meta,
     /// How it stands.
     pub status: Status,
+    /// What it changed in its repository, once it has ended.
+    pub changes: Option<Changes>,
     entry: Entry,
     /// Where its settled text is kept, if it is.
     text: Option<KeptText>,
@@ -168,12 +173,13 @@ impl Library {
     fn load(&self, entry: Entry) -> Session {
         let meta = self.last_meta(&entry).and_then(|text| json::parse(&text).ok());
         let text = meta.as_ref().and_then(KeptText::from_meta);
+        let changes = meta.as_ref().and_then(|meta| meta.get("changes")).map(Changes::from_json);
         let mut meta = meta.as_ref().map(Meta::from_json).unwrap_or_default();
         if meta.started == WallTime::default() {
             meta.started = time::local(entry.start_us);
         }
         let status = status_of(&entry, &meta);
-        Session { id: SessionId(entry.id), meta, status, entry, text }
+        Session { id: SessionId(entry.id), meta, status, changes, entry, text }
     }
 
     /// What is known of a session, as the text that was written last.

@@ -91,6 +91,15 @@ pub fn day_start_us(day: i64) -> i64 {
     within * 1_000_000
 }
 
+/// Nanoseconds since 1970 by the clock that stamps files: it moves once a tick, and so lags.
+pub fn file_clock_ns() -> u64 {
+    #[cfg(target_os = "linux")]
+    let clock = libc::CLOCK_REALTIME_COARSE;
+    #[cfg(not(target_os = "linux"))]
+    let clock = libc::CLOCK_REALTIME;
+    clock_ns(clock)
+}
+
 fn clock_ns(clock: libc::clockid_t) -> u64 {
     let mut now = timespec_zero();
     // SAFETY: now is a valid timespec for the call; the clock is one the kernel always has.

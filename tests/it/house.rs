@@ -38,6 +38,7 @@ impl House {
     pub fn il(&self, words: &[&str]) -> Command {
         let mut command = il();
         command.env("INTENTLOOP_HOME", self.dir()).args(words).stdin(Stdio::null());
+        command.current_dir(self.0.path());
         command
     }
 

@@ -5,6 +5,7 @@ mod chroot;
 mod cli;
 mod completion;
 mod export;
+mod diff;
 mod filters;
 mod house;
 mod install;

@@ -26,7 +26,9 @@ pub fn program(program: impl AsRef<OsStr>) -> Command {
         .env("PATH", std::env::join_paths(dirs).expect("a path without a colon"))
         .env("LC_ALL", "C.UTF-8")
         .env("TERM", "xterm-256color")
-        .env("HOME", "/nonexistent");
+        .env("HOME", "/nonexistent")
+        // The tests' directories lie in il's own repository, which is none of theirs.
+        .env("GIT_CEILING_DIRECTORIES", env!("CARGO_TARGET_TMPDIR"));
     command
 }
 

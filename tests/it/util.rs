@@ -111,6 +111,8 @@ impl Home {
             .env("INTENTLOOP_HOME", self.store())
             .env("TERM", "xterm-256color")
             .env("LC_ALL", "C.UTF-8")
+            // The tests' directories lie in il's own repository, which is none of theirs.
+            .env("GIT_CEILING_DIRECTORIES", env!("CARGO_TARGET_TMPDIR"))
             .current_dir(self.root.join("work"));
         command
     }

@@ -56,7 +56,11 @@ fn any_moment_is_shown_as_if_played_to() {
             }
             // The middle of a character or of a sequence may be a keyframe's place.
             4 => {
-                return (t_us, StreamId::STDOUT, b"\xe4\xb8\x96\x1b[3"[..1 + rng.below(5)].to_vec());
+                return (
+                    t_us,
+                    StreamId::STDOUT,
+                    b"\xe4\xb8\x96\x1b[3"[..1 + rng.below(5)].to_vec(),
+                );
             }
             _ => format!("number {n} 世界 with some words "),
         };

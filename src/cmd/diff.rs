@@ -1,0 +1,203 @@
+//! `il diff`: what a session changed in its repository.
+
+use std::env;
+use std::io::Write;
+use std::process::{Command as Process, Stdio};
+
+use super::{home, print, screen};
+use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
+use crate::error::{Error, Result};
+use crate::format::line;
+use crate::git::{Changes, FileChange};
+use crate::library::{Library, Session};
+use crate::session::Status;
+
+/// Most columns of the bar behind a file's name.
+const BAR_COLUMNS_MAX: usize = 40;
+
+/// Columns of the list of files where no terminal says how many it has; so does git.
+const PIPED_COLUMNS: usize = 80;
+
+/// `il diff [ID] [--stat]`.
+pub(crate) const COMMAND: Command<Args> = Command {
+    name: "diff",
+    summary: "Show what a session changed in its repository",
+    flags: &[Flag::switch("stat", "Only the files, and how many lines", |args: &mut Args| {
+        args.stat = true;
+    })],
+    shared: &[],
+    operands: Operands::Each(
+        &[Operand::optional("ID", Hint::Session, "Session, the newest if left out")],
+        |args: &mut Args, word| {
+            args.id = Some(super::id(word)?);
+            Ok(())
+        },
+    ),
+    run,
+};
+
+#[derive(Debug, Default)]
+pub(crate) struct Args {
+    id: Option<String>,
+    stat: bool,
+}
+
+fn run(args: Args, global: &Global) -> Result<u8> {
+    let library = Library::open(&home::dir(global)?)?;
+    let session = library.with_changes(library.find(args.id.as_deref())?);
+    let changes = changes(&session)?;
+    let text = match args.stat {
+        true => stat(changes),
+        false => {
+            let mut diff = Vec::new();
+            library.copy(&session, "diff", &mut diff)?;
+            match screen::is_terminal() {
+                true => fit_for_terminal(&String::from_utf8_lossy(&diff)).into_bytes(),
+                false => diff,
+            }
+        }
+    };
+    page(&text)?;
+    let mut notes = String::new();
+    for path in &changes.left_out {
+        notes.push_str(&format!("il diff: {} is too large and was left out\n", line::clean(path)));
+    }
+    if changes.cut {
+        notes.push_str("il diff: it is longer than this; what follows was not kept\n");
+    }
+    let _ = std::io::stderr().write_all(notes.as_bytes());
+    Ok(0)
+}
+
+/// What is known of a session's changes, or why nothing is.
+fn changes(session: &Session) -> Result<&Changes> {
+    let cannot = || Error::failed(format!("no changes of {}", session.id.short()));
+    match &session.changes {
+        Some(Changes { unknown: Some(why), .. }) => Err(cannot().why(line::clean(why))),
+        Some(changes) => Ok(changes),
+        None if session.meta.imported.is_some() => Err(cannot().why("it was imported")),
+        None if session.meta.repository.is_none() => {
+            Err(cannot().why("it did not begin in a repository"))
+        }
+        None if session.status == Status::Running => {
+            Err(cannot().why("it is running").with_hint("they are known when it has ended"))
+        }
+        None => Err(cannot().why("nobody took them")),
+    }
+}
+
+/// A line a file, with as many signs as lines, or fewer of both where there is no room.
+fn stat(changes: &Changes) -> Vec<u8> {
+    let columns = if screen::is_terminal() { screen::columns() } else { PIPED_COLUMNS };
+    let lines = |file: &FileChange| file.plus.unwrap_or(0) + file.minus.unwrap_or(0);
+    let most = changes.files.iter().map(lines).max().unwrap_or(0).max(1);
+    let number = most.to_string().len();
+    let names: Vec<String> = changes.files.iter().map(|file| line::clean(&file.path)).collect();
+    let widest = names.iter().map(|name| line::width(name)).max().unwrap_or(0);
+    let room = columns.saturating_sub(number + 6);
+    let bar = (most.min(BAR_COLUMNS_MAX as u64) as usize).min(room.saturating_sub(widest).max(8));
+    let name_columns = widest.min(room.saturating_sub(bar).max(8));
+    let (green, red, off) =
+        if screen::is_coloured() { ("\x1b[32m", "\x1b[31m", "\x1b[m") } else { ("", "", "") };
+    let mut out = String::new();
+    for (file, name) in changes.files.iter().zip(&names) {
+        let name = line::cut(name, name_columns);
+        let pad = " ".repeat(name_columns.saturating_sub(line::width(&name)));
+        let (Some(plus), Some(minus)) = (file.plus, file.minus) else {
+            out.push_str(&format!(" {name}{pad} | binary\n"));
+            continue;
+        };
+        let signs = |count: u64, sign: &str| {
+            let scaled = match most as usize > bar {
+                true => (count * bar as u64).div_ceil(most),
+                false => count,
+            };
+            sign.repeat(scaled as usize)
+        };
+        let total = plus + minus;
+        let (plus, minus) = (signs(plus, "+"), signs(minus, "-"));
+        out.push_str(&format!(" {name}{pad} | {total:>number$} {green}{plus}{red}{minus}{off}\n"));
+    }
+    let more = changes.files_count.saturating_sub(changes.files.len() as u64);
+    if more > 0 {
+        out.push_str(&format!(" and {}\n", line::count(more, "more file")));
+    }
+    if changes.files_count > 0 {
+        out.push_str(&format!(" {}\n", sum(changes)));
+    }
+    for commit in &changes.commits {
+        let id = &commit.id[..commit.id.len().min(10)];
+        let subject = line::clean(&commit.subject);
+        out.push_str(&format!(
+            " commit {id} {}\n",
+            line::cut(&subject, columns.saturating_sub(20).max(20))
+        ));
+    }
+    out.into_bytes()
+}
+
+/// `3 files changed, 41 insertions(+), 7 deletions(-)`.
+fn sum(changes: &Changes) -> String {
+    let mut parts = vec![format!("{} changed", line::count(changes.files_count, "file"))];
+    for (count, noun, sign) in [(changes.plus, "insertion", '+'), (changes.minus, "deletion", '-')]
+    {
+        if count > 0 {
+            parts.push(format!("{}({sign})", line::count(count, noun)));
+        }
+    }
+    parts.join(", ")
+}
+
+/// A diff for a terminal: nothing in it can move the cursor, and lines have the colours git gives
+/// them, unless colours are not wanted.
+fn fit_for_terminal(diff: &str) -> String {
+    let coloured = screen::is_coloured();
+    let mut out = String::new();
+    let mut in_hunk = false;
+    for text in diff.lines() {
+        in_hunk = text.starts_with("@@") || in_hunk && !text.starts_with("diff --git ");
+        let colour = match text.as_bytes().first() {
+            _ if text.starts_with("@@") => "\x1b[36m",
+            Some(b'+') if in_hunk => "\x1b[32m",
+            Some(b'-') if in_hunk => "\x1b[31m",
+            _ if in_hunk => "",
+            _ => "\x1b[1m",
+        };
+        let text = text.split('\t').map(line::clean).collect::<Vec<_>>().join("\t");
+        match coloured && !colour.is_empty() {
+            true => out.push_str(&format!("{colour}{text}\x1b[m\n")),
+            false => out.push_str(&format!("{text}\n")),
+        }
+    }
+    out
+}
+
+/// Prints through the pager that git would use, on a terminal; else as it is.
+fn page(text: &[u8]) -> Result<()> {
+    if !screen::is_terminal() || text.is_empty() {
+        return print(text);
+    }
+    let asked = Process::new("git").args(["var", "GIT_PAGER"]).stderr(Stdio::null()).output();
+    let asked = asked.ok().filter(|output| output.status.success());
+    let asked = asked.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    let pager = asked.or_else(|| env::var("PAGER").ok()).unwrap_or_else(|| "less".to_owned());
+    if pager.is_empty() || pager == "cat" {
+        return print(text);
+    }
+    let mut command = Process::new("sh");
+    command.args(["-c", &pager]).stdin(Stdio::piped());
+    for (name, value) in [("LESS", "FRX"), ("LV", "-c")] {
+        if env::var_os(name).is_none() {
+            command.env(name, value);
+        }
+    }
+    let Ok(mut child) = command.spawn() else { return print(text) };
+    if let Some(mut pipe) = child.stdin.take() {
+        // Who leaves the pager early has seen enough.
+        let _ = pipe.write_all(text);
+    }
+    match child.wait() {
+        Ok(status) if status.code() == Some(127) => print(text),
+        _ => Ok(()),
+    }
+}

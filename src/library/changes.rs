@@ -1,0 +1,158 @@
+//! What a session changes in its repository: a process of its own takes the state of the work
+//! tree when the session begins and when its recorder has gone, and adds what differs to the
+//! session.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::{Library, Session};
+use crate::error::Result;
+use crate::git::{Changes, Shadow, Snapshot};
+use crate::session::{Repository, SessionId};
+use crate::store::{Append, Writer};
+use crate::sys::file::{Lock, is_locked, try_lock};
+use crate::sys::process::{self, Fork};
+use crate::sys::signal::Mask;
+use crate::sys::time;
+
+/// The session that has just ended may still be held by who makes it durable.
+const RESUME_TRIES: u32 = 100;
+/// Time between two attempts at something that another process holds.
+const RETRY: Duration = Duration::from_millis(50);
+/// How long the changes of a session that has just ended are waited for.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+/// A directory that a process has left behind is removed after this.
+const STALE: Duration = Duration::from_secs(7 * 86_400);
+/// The beginning of the names of those directories.
+const PREFIX: &str = "git.";
+
+/// Has a repository as it is now watched for a session of the store in `home`. The state of
+/// now is taken by a child that nobody waits for; the session has ended when the descriptor that
+/// is returned is closed, on purpose or because this process dies.
+///
+/// Call it while the process has one thread.
+///
+/// # Errors
+/// What fork(2) or pipe(2) say.
+pub fn watch(home: &Path, id: SessionId, repository: &Repository) -> io::Result<OwnedFd> {
+    let since_ns = time::file_clock_ns();
+    let dir = home.join(format!("{PREFIX}{id}"));
+    DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+    let (end, held) = process::pipe()?;
+    if let Fork::Parent(_) = process::fork()? {
+        return Ok(held);
+    }
+    // `held` is among the descriptors that are closed.
+    std::mem::forget(held);
+    let done = process::go_behind(Some(end.as_fd())).and_then(|()| {
+        Mask::empty().install();
+        // Whoever asks for the changes sees by the lock that they are being taken.
+        let lock = File::create(dir.join("lock"))?;
+        try_lock(&lock, 0, Lock::Exclusive)?;
+        let seen = see(repository, &dir, since_ns, end);
+        let kept = keep(home, id, seen);
+        // The lock goes last.
+        let _ = fs::remove_dir_all(dir.join("objects"));
+        let _ = fs::remove_dir_all(&dir);
+        remove_stale(home);
+        kept
+    });
+    process::exit_now(u8::from(done.is_err()))
+}
+
+/// What changed until the recorder has gone, and the diff of it.
+fn see(repository: &Repository, dir: &Path, since_ns: u64, end: OwnedFd) -> (Changes, Vec<u8>) {
+    let (root, head) = (Path::new(&repository.root), repository.head.as_deref());
+    let shadow = Shadow::new(root, dir).map_err(|e| format!("cannot look at the repository: {e}"));
+    let begun = shadow.and_then(|shadow| Ok((shadow.take_as_of(since_ns, head)?, shadow)));
+    // For who has to know that what is changed from now on will be told.
+    let _ = File::create(dir.join("begun"));
+    let _ = File::from(end).read(&mut [0]);
+    let compare = |(from, shadow): (Snapshot, Shadow)| shadow.compare(&from, &shadow.take()?);
+    begun.and_then(compare).unwrap_or_else(|why| (Changes::unknown(why), Vec::new()))
+}
+
+fn keep(home: &Path, id: SessionId, (changes, diff): (Changes, Vec<u8>)) -> io::Result<()> {
+    let gone = || io::Error::from(io::ErrorKind::NotFound);
+    let library = Library::open_to_change(home).map_err(io::Error::other)?;
+    for _ in 0..RESUME_TRIES {
+        let entry = library.store.find(&id.to_string(), 1).map_err(io::Error::other)?.pop();
+        let session = library.load(entry.ok_or_else(gone)?);
+        let Ok(mut writer) = library.store.resume(&session.entry) else {
+            std::thread::sleep(RETRY);
+            continue;
+        };
+        write(&library, &session, &mut writer, &changes, &diff).map_err(io::Error::other)?;
+        let _ = writer.sync();
+        return Ok(());
+    }
+    Err(io::ErrorKind::WouldBlock.into())
+}
+
+fn write(
+    library: &Library,
+    session: &Session,
+    writer: &mut Writer,
+    changes: &Changes,
+    diff: &[u8],
+) -> Result<()> {
+    if changes.unknown.is_none() {
+        let stream = writer.define("diff")?;
+        let t_us = session.duration_us(time::wall().unix_us).unwrap_or(0);
+        if writer.append(stream, t_us, diff) != Append::Stored {
+            return Ok(());
+        }
+    }
+    library.amend(session, writer, "changes", Some(changes.to_json()));
+    Ok(())
+}
+
+fn directories(home: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(home) else { return Vec::new() };
+    let ours = entries.filter_map(|entry| {
+        let entry = entry.ok()?;
+        entry.file_name().to_str()?.starts_with(PREFIX).then(|| entry.path())
+    });
+    ours.collect()
+}
+
+/// What a killed process has left.
+fn remove_stale(home: &Path) {
+    for dir in directories(home) {
+        let changed = fs::metadata(&dir).and_then(|meta| meta.modified());
+        let age = changed.ok().and_then(|at| SystemTime::now().duration_since(at).ok());
+        let held = File::open(dir.join("lock")).is_ok_and(|lock| is_held(&lock));
+        if age.is_some_and(|age| age > STALE) && !held {
+            let _ = fs::remove_dir_all(&dir);
+        }
+    }
+}
+
+fn is_held(lock: &File) -> bool {
+    is_locked(lock, 0).unwrap_or(false)
+}
+
+impl Library {
+    /// The session, with its changes if they are being taken at this moment: they are waited for,
+    /// half a minute at most.
+    pub fn with_changes(&self, session: Session) -> Session {
+        let Some(home) = self.store.path().parent().map(Path::to_owned) else { return session };
+        let dir = home.join(format!("{PREFIX}{}", session.id));
+        let ended = session.status != crate::session::Status::Running;
+        let deadline = Instant::now() + WAIT_MAX;
+        while ended && Instant::now() < deadline {
+            match File::open(dir.join("lock")) {
+                Ok(lock) if !is_held(&lock) => break,
+                Err(_) if !dir.exists() => break,
+                _ => std::thread::sleep(RETRY / 5),
+            }
+        }
+        let found =
+            self.store.find(&session.id.to_string(), 1).ok().and_then(|mut found| found.pop());
+        found.map_or(session, |entry| self.load(entry))
+    }
+}

@@ -1,0 +1,282 @@
+//! `il diff`, and what it stands on: real repositories, changed by recorded commands.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::house::{House, said};
+use crate::plain::{Scratch, program, run, stdout, succeed};
+use crate::util::{Setup, Term, winsize};
+
+/// In a script: waits until the state before has been taken.
+const BEGUN: &str = "until ls $INTENTLOOP_HOME/git.*/begun >/dev/null 2>&1; do sleep 0.01; done;";
+
+/// A repository with a commit, and a store beside it.
+struct Repository {
+    house: House,
+    scratch: Scratch,
+}
+
+impl Repository {
+    fn new() -> Repository {
+        let repository = Repository { house: House::new(), scratch: Scratch::new() };
+        repository.sh(
+            "git init -q -b main . && git config user.name N && git config user.email e@x
+            mkdir src && seq 20 > src/numbers && echo one > kept && echo two > gone
+            echo '*.log' > .gitignore && printf 'a\\0b' > binary
+            git add . && git commit -qm first",
+        );
+        repository
+    }
+
+    fn root(&self) -> PathBuf {
+        self.scratch.path().to_owned()
+    }
+
+    fn here(&self, mut command: Command) -> Command {
+        command.current_dir(self.root()).env("GIT_CONFIG_NOSYSTEM", "1");
+        command
+    }
+
+    fn sh(&self, script: &str) -> String {
+        let mut sh = program("sh");
+        sh.args(["-e", "-c", script]);
+        stdout(&mut self.here(sh))
+    }
+
+    fn il(&self, words: &[&str]) -> Command {
+        self.here(self.house.il(words))
+    }
+
+    /// Records a script that runs in the repository.
+    fn record(&self, script: &str) {
+        succeed(&mut self.il(&["run", "-q", "sh", "-e", "-c", script]));
+    }
+
+    /// What `il diff --stat` says: a line each file.
+    fn stat(&self) -> Vec<String> {
+        stdout(&mut self.il(&["diff", "--stat"])).lines().map(|l| l.trim().to_owned()).collect()
+    }
+}
+
+#[test]
+fn each_change_is_told_and_nothing_else() {
+    let check = |before: &str, script: &str, expected: &[&str]| {
+        let repository = Repository::new();
+        repository.sh(before);
+        // What is changed within a tick of the file clock counts as changed by the command.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        repository.record(&script.replace("$BEGUN", BEGUN));
+        assert_eq!(repository.stat(), expected, "{before}: {script}");
+    };
+    check("", "true", &[]);
+    check("echo x > new; echo y >> kept; git rm -q gone", "true", &[]);
+    check("", "echo x > new", &["new | 1 +", "1 file changed, 1 insertion(+)"]);
+    check("", "echo x > a.log", &[]);
+    check("echo 1 > new", "$BEGUN echo 2 >> new", &["new | 1 +", "1 file changed, 1 insertion(+)"]);
+    check(
+        "echo 1 >> kept",
+        "$BEGUN echo 2 >> kept; git add kept",
+        &["kept | 1 +", "1 file changed, 1 insertion(+)"],
+    );
+    check(
+        "",
+        "rm gone; printf 'c\\0d' > binary",
+        &["binary | binary", "gone   | 1 -", "2 files changed, 1 deletion(-)"],
+    );
+    check(
+        "",
+        "sed -i 's/^1$/one/; $d' src/numbers; mv kept 'with blank'",
+        &[
+            "kept        | 1 -",
+            "src/numbers | 3 +--",
+            "with blank  | 1 +",
+            "3 files changed, 2 insertions(+), 3 deletions(-)",
+        ],
+    );
+    check(
+        "",
+        "ln -s kept link; chmod +x gone; printf x > 'ü'",
+        &["gone | 0", "link | 1 +", "ü    | 1 +", "3 files changed, 2 insertions(+)"],
+    );
+    check(
+        "rm gone",
+        "$BEGUN git checkout -q gone",
+        &["gone | 1 +", "1 file changed, 1 insertion(+)"],
+    );
+    check(
+        "seq 500 > long",
+        "$BEGUN seq 1000 > long",
+        &[
+            "long | 500 ++++++++++++++++++++++++++++++++++++++++",
+            "1 file changed, 500 insertions(+)",
+        ],
+    );
+}
+
+#[test]
+fn commits_made_meanwhile_are_named_and_their_changes_told() {
+    let repository = Repository::new();
+    repository.record(
+        "echo x > new; git add new; git commit -qm 'Add new'; git commit -q --allow-empty -m Empty",
+    );
+    let ids = repository.sh("git log -2 --format=%H");
+    let short: Vec<&str> = ids.lines().map(|id| &id[..10]).collect();
+    assert_eq!(
+        repository.stat(),
+        [
+            "new | 1 +".to_owned(),
+            "1 file changed, 1 insertion(+)".to_owned(),
+            format!("commit {} Empty", short[0]),
+            format!("commit {} Add new", short[1]),
+        ]
+    );
+    assert_eq!(
+        stdout(&mut repository.il(&["diff"])),
+        repository.sh("git diff-tree -p HEAD~2 HEAD")
+    );
+    assert_eq!(
+        stdout(&mut repository.il(&["dump", "diff"])),
+        repository.sh("git diff-tree -p HEAD~2 HEAD")
+    );
+}
+
+/// Every file under `dir` with what stat(2) says of it, and its bytes.
+fn state(dir: &Path) -> BTreeMap<PathBuf, (i64, i64, u64, u32, Vec<u8>)> {
+    let mut files = BTreeMap::new();
+    let mut open = vec![dir.to_owned()];
+    while let Some(at) = open.pop() {
+        let meta = fs::symlink_metadata(&at).expect("a file");
+        let bytes = if meta.is_file() { fs::read(&at).expect("its bytes") } else { Vec::new() };
+        if meta.is_dir() {
+            open.extend(fs::read_dir(&at).expect("a directory").map(|e| e.expect("a name").path()));
+        }
+        files.insert(at, (meta.mtime(), meta.mtime_nsec(), meta.ino(), meta.mode(), bytes));
+    }
+    files
+}
+
+#[test]
+fn recording_leaves_the_repository_as_it_was_to_the_last_byte() {
+    let repository = Repository::new();
+    // Files that git will find racy, staged and unstaged changes, files nobody tracks.
+    repository.sh("echo x >> kept; echo y > staged; git add staged; echo z > new; touch gone");
+    let before = state(&repository.root());
+    let status = repository.sh("GIT_OPTIONAL_LOCKS=0 git status --porcelain");
+    assert_eq!(before, state(&repository.root()), "asking changes nothing");
+    for _ in 0..3 {
+        repository.record("true");
+        assert_eq!(repository.stat(), [""; 0]);
+    }
+    assert_eq!(before, state(&repository.root()));
+    assert_eq!(repository.sh("GIT_OPTIONAL_LOCKS=0 git status --porcelain"), status);
+    let left: Vec<_> = fs::read_dir(repository.house.dir()).expect("the store").collect();
+    assert_eq!(left.len(), 1, "nothing but the store: {left:?}");
+}
+
+/// git must not run what the repository or its user tells it to run for them.
+#[test]
+fn no_filter_and_no_hook_runs() {
+    let repository = Repository::new();
+    repository.sh(
+        "echo '* filter=f diff=d' > .gitattributes; git add .gitattributes; git commit -qm attributes
+        for name in filter.f.clean filter.f.smudge filter.f.process diff.d.textconv diff.d.command \
+            core.fsmonitor; do git config $name 'touch ran; false'; done
+        mkdir -p .git/hooks; for hook in post-index-change reference-transaction; do
+            printf '#!/bin/sh\ntouch ran\n' > .git/hooks/$hook; chmod +x .git/hooks/$hook; done",
+    );
+    repository.record("echo more >> src/numbers");
+    assert_eq!(repository.stat(), ["src/numbers | 1 +", "1 file changed, 1 insertion(+)"]);
+    assert!(!repository.root().join("ran").exists());
+}
+
+#[test]
+fn a_work_tree_and_a_repository_without_a_commit_are_looked_at_too() {
+    let repository = Repository::new();
+    repository.sh("git worktree add -q ../$(basename $PWD).tree -b other");
+    let tree = repository.root().with_extension("tree");
+    succeed(repository.il(&["run", "-q", "sh", "-c", "echo x > new"]).current_dir(&tree));
+    assert_eq!(repository.stat(), ["new | 1 +", "1 file changed, 1 insertion(+)"]);
+    fs::remove_dir_all(tree).expect("the work tree");
+
+    let empty = Scratch::new();
+    succeed(program("git").args(["init", "-q"]).current_dir(empty.path()));
+    succeed(repository.il(&["run", "-q", "sh", "-c", "echo x > new"]).current_dir(empty.path()));
+    assert_eq!(repository.stat(), ["new | 1 +", "1 file changed, 1 insertion(+)"]);
+}
+
+#[test]
+fn what_is_too_large_is_left_out_and_said() {
+    let repository = Repository::new();
+    repository.record("head -c 9000000 /dev/zero > large; echo x > new");
+    let output = succeed(&mut repository.il(&["diff", "--stat"]));
+    assert_eq!(output.stdout, b" new | 1 +\n 1 file changed, 1 insertion(+)\n");
+    assert_eq!(output.stderr, b"il diff: large is too large and was left out\n");
+}
+
+#[test]
+fn where_nothing_is_known_it_says_why() {
+    let repository = Repository::new();
+    let check = |command: &mut Command, why: &str| {
+        succeed(command);
+        let (code, out, err) = said(&run(&mut repository.il(&["diff"])));
+        assert_eq!((code, out.as_str()), (Some(1), ""));
+        let short = repository.house.newest()[..13].to_owned();
+        assert_eq!(err, format!("il diff: no changes of {short}: {why}\n"));
+    };
+    let bin = repository.scratch.path().join("bin");
+    fs::create_dir(&bin).expect("a directory");
+    std::os::unix::fs::symlink("/bin/true", bin.join("true")).expect("a link");
+    check(repository.il(&["run", "-q", "true"]).env("PATH", &bin), "there is no git");
+    check(
+        repository.il(&["run", "-q", "true"]).current_dir("/"),
+        "it did not begin in a repository",
+    );
+}
+
+#[test]
+fn a_person_sees_colours_through_the_pager_unless_they_are_not_wanted() {
+    let repository = Repository::new();
+    repository.record("printf 'evil \\033[2J\\n' >> kept; rm gone");
+    succeed(&mut repository.il(&["diff"]));
+    let seen = |words: &[&str], environment: &[(&str, &str)]| {
+        let mut command = repository.il(words);
+        command.envs(environment.iter().copied()).stdin(Stdio::null());
+        let setup = Setup { winsize: winsize(40, 24), ..Setup::default() };
+        Term::spawn_with(command, &setup).finish().text()
+    };
+    let cat = ("GIT_PAGER", "cat");
+    let diff = seen(&["diff"], &[cat]);
+    assert!(diff.contains("\x1b[32m+evil \u{fffd}[2J\x1b[m\r\n"), "{diff}");
+    assert!(diff.contains("\x1b[1mdiff --git a/kept b/kept\x1b[m\r\n"), "{diff}");
+    assert!(diff.contains("\x1b[31m-two\x1b[m\r\n"), "{diff}");
+    let plain = seen(&["diff"], &[cat, ("NO_COLOR", "1")]);
+    assert!(!plain.contains('\x1b') && plain.contains("+evil"), "{plain}");
+    let paged = seen(&["diff"], &[("GIT_PAGER", "tr a-z A-Z"), ("NO_COLOR", "1")]);
+    assert!(paged.contains("+EVIL"), "{paged}");
+    let stat = seen(&["diff", "--stat"], &[cat]);
+    assert!(stat.contains("kept | 1 \x1b[32m+\x1b[31m\x1b[m\r\n"), "{stat}");
+}
+
+#[test]
+fn sessions_are_found_by_the_files_they_changed() {
+    let repository = Repository::new();
+    for script in ["echo x >> kept", "true", "rm src/numbers; echo y >> kept"] {
+        repository.record(script);
+        repository.stat();
+    }
+    let listed = |path: &str| {
+        let text = stdout(&mut repository.il(&["list", "--file", path]));
+        text.lines()
+            .skip(1)
+            .map(|l| l.rsplit('\t').next().expect("a cell").to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        listed("kept"),
+        ["sh -e -c 'rm src/numbers; echo y >> kept'", "sh -e -c 'echo x >> kept'"]
+    );
+    assert_eq!(listed("src"), ["sh -e -c 'rm src/numbers; echo y >> kept'"]);
+}
