@@ -50,10 +50,10 @@ const STATUS_US: u64 = 3_000_000;
 fn run(args: Args, global: &Global) -> Result<u8> {
     let library = Library::open(&home::dir(global)?)?;
     let session = library.find(args.id.as_deref())?;
-    if session.status == Status::Running {
-        if let Some(stage) = Stage::enter()? {
-            return View::new(&library, &session, stage).run();
-        }
+    if session.status == Status::Running
+        && let Some(stage) = Stage::enter()?
+    {
+        return View::new(&library, &session, stage).run();
     }
     let mut ring = Vec::new();
     library.copy(&session, "ring", &mut ring)?;

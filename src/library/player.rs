@@ -5,7 +5,7 @@ use super::{Library, Session};
 use crate::format::recording::Action;
 use crate::term::{Format, Options, Size, Stamp, Terminal};
 
-/// What lies between two keyframes at first, in bytes and [`ACTION_COST`]s.
+/// What lies between two keyframes at first, in bytes and `ACTION_COST`s.
 pub const KEYFRAME_EVERY: u64 = 1 << 20;
 /// Most keyframes; when they are reached, every second one goes, and the next lie twice as far
 /// apart.
