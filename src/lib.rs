@@ -27,6 +27,46 @@
 //! [`Library`] finds each [`Session`] with what is known of it, [`SessionFilter`] says which are
 //! meant, and an [`Event`] is a line of what happened. The command line uses the same.
 //!
+//! | wanted | call |
+//! |---|---|
+//! | the sessions that a filter means | [`Library::sessions`] and [`Session::matches`] |
+//! | one of them, as a person names it | [`Library::find`] |
+//! | its events; the turns, iterations and counts in them | [`Library::events`]; [`event::turns()`], [`event::rounds()`], [`event::count()`] |
+//! | its output, text, screen and other streams | [`Library::copy`] |
+//! | what happens in a running one | [`Library::follow`] |
+//! | to add to one, running or not | [`Library::add`] |
+//! | to record one of one's own | [`Library::begin`] |
+//!
+//! Times are microseconds or [`time::WallTime`], lengths are bytes, and an [`Error`] says what
+//! failed, why, and the next step. No type of another package is part of this interface.
+//! ```
+//! use intentloop::event::{self, Event, Source, UserMessage};
+//! use intentloop::session::{Meta, Status};
+//! use intentloop::store::{Access, Exit};
+//! use intentloop::{Library, SessionFilter, Store};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let dir = std::env::temp_dir().join(format!("il-doc-lib-{}", std::process::id()));
+//! let library = Library::on(Store::open(&dir, Access::Write)?);
+//! for prompt in ["Fix the login", "Add a test"] {
+//!     let mut own = library.begin(Meta { argv: vec!["claude".into()], ..Meta::default() })?;
+//!     let said = UserMessage { text: prompt.into(), ..UserMessage::default() };
+//!     own.add(&Event::new(Source::User, said));
+//!     own.end(Exit::Code(0))?;
+//! }
+//! let wanted =
+//!     SessionFilter { statuses: vec![Status::Succeeded], ..SessionFilter::default() };
+//! for session in library.sessions()?.filter(|session| session.matches(&wanted)) {
+//!     let events = library.events(&session);
+//!     assert_eq!(event::turns(&events).len(), 1);
+//!     assert_eq!(event::rounds(&events).len(), 0);
+//!     println!("{} {}", session.id.short(), session.meta.started.local());
+//! }
+//! # std::fs::remove_dir_all(&dir)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Invariants: `unsafe` is in `sys` alone. The capture loop is one thread and never blocks on the
 //! store. A store that fails never changes what the recorded command prints or returns.
 

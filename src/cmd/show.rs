@@ -3,7 +3,7 @@
 use super::{home, print, screen};
 use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
 use crate::error::Result;
-use crate::event::Body;
+use crate::event;
 use crate::format::line;
 use crate::format::markdown::grouped;
 use crate::json::write_object;
@@ -161,10 +161,11 @@ fn as_text(library: &Library, session: &Session) -> Result<String> {
     Ok(out)
 }
 
-/// What the recording says: as it was kept, or read now. None for what was imported.
+/// What the recording says: as it was kept, or read now. None for a terminal's recording that was
+/// imported.
 fn account(library: &Library, session: &Session) -> Option<Derived> {
     if session.meta.imported.is_some() {
-        return None;
+        return session.meta.derived.clone();
     }
     let kept = session.meta.derived.clone().filter(|d| d.version == DERIVED_VERSION);
     Some(kept.unwrap_or_else(|| library.account(session).derived))
@@ -234,32 +235,18 @@ fn iterations(library: &Library, session: &Session) -> (usize, String) {
     let headings = ["ITER", "TIME", "ACTOR", "EXIT", "DURATION", "FILES", "DECISION", "FEEDBACK"];
     let mut rows = vec![headings.map(str::to_owned).to_vec()];
     let unknown = || "-".to_owned();
-    let mut row: Vec<String> = Vec::new();
-    let mut files = unknown();
-    for event in library.events(session) {
-        match &event.body {
-            Body::Iteration(actor) => {
-                let exit = actor.exit_code.map_or_else(unknown, |code| code.to_string());
-                let lasted =
-                    actor.duration_ms.map_or_else(unknown, |ms| duration(ms.saturating_mul(1000)));
-                let agent = event.agent.as_deref().map_or_else(unknown, line::clean);
-                let time =
-                    event.time.map_or_else(unknown, |time| time::local(time.unix_us).local());
-                row = vec![actor.n.to_string(), time, agent, exit, lasted];
-                files = unknown();
-            }
-            Body::Git(git) => {
-                files = git.files_changed.map_or_else(unknown, |n| n.to_string());
-            }
-            Body::Critic(critic) if !row.is_empty() => {
-                let decision = critic.decision.map_or("-", |decision| decision.as_str());
-                let said = critic.feedback.as_deref().or(critic.summary.as_deref());
-                row.extend([files.clone(), decision.to_owned()]);
-                row.push(line::clean(said.unwrap_or_default()));
-                rows.push(std::mem::take(&mut row));
-            }
-            _ => {}
-        }
+    for round in event::rounds(&library.events(session)) {
+        let lasted = round.duration_ms.map(|ms| duration(ms.saturating_mul(1000)));
+        rows.push(vec![
+            round.number.to_string(),
+            round.time.map_or_else(unknown, |at| time::local(at.unix_us).local()),
+            round.agent.as_deref().map_or_else(unknown, line::clean),
+            round.exit_code.map_or_else(unknown, |code| code.to_string()),
+            lasted.unwrap_or_else(unknown),
+            round.files_changed.map_or_else(unknown, |n| n.to_string()),
+            round.decision.map_or_else(unknown, |decision| decision.as_str().to_owned()),
+            line::clean(round.feedback.as_deref().unwrap_or_default()),
+        ]);
     }
     let columns = if screen::is_terminal() { screen::columns() } else { PIPED_COLUMNS };
     match rows.len() - 1 {

@@ -5,6 +5,7 @@
 
 mod body;
 mod field;
+mod round;
 mod turn;
 mod words;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod tests;
 
 pub use body::*;
 pub use field::Field;
+pub use round::{Round, rounds};
 pub use turn::{Counts, Tokens, Turn, count, number, turns};
 pub use words::*;
 

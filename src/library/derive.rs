@@ -524,11 +524,27 @@ fn finish(session: &Session, account: &mut Account, approvals: Vec<Event>) {
         // Transcripts state times of any zone; the session has one.
         event.time = event.time.map(|time| WallTime { offset_s: started.offset_s, ..time });
     }
+    let sums = summed(events);
     let derived = &mut account.derived;
-    derived.version = DERIVED_VERSION;
-    derived.counts = count(events);
+    derived.version = sums.version;
+    derived.counts = sums.counts;
     derived.split_ms = split;
-    derived.prompt = text::first_prompt(events);
+    derived.prompt = sums.prompt;
+    derived.cost_microusd = sums.cost_microusd;
+}
+
+/// What the events of an imported conversation come to.
+pub(super) fn imported(events: &[Event]) -> Derived {
+    let model = events.iter().rev().find_map(|e| match &e.body {
+        Body::AssistantMessage(message) => message.model.clone(),
+        _ => None,
+    });
+    let split_ms = split(&mut events.to_vec());
+    Derived { source: "transcript".to_owned(), conf: 1.0, model, split_ms, ..summed(events) }
+}
+
+/// What can be counted in a conversation.
+fn summed(events: &[Event]) -> Derived {
     let costs: Vec<Option<u64>> = events
         .iter()
         .filter_map(|e| match &e.body {
@@ -536,8 +552,13 @@ fn finish(session: &Session, account: &mut Account, approvals: Vec<Event>) {
             _ => None,
         })
         .collect();
-    derived.cost_microusd =
-        costs.iter().copied().sum::<Option<u64>>().filter(|_| !costs.is_empty());
+    Derived {
+        version: DERIVED_VERSION,
+        counts: count(events),
+        prompt: text::first_prompt(events),
+        cost_microusd: costs.iter().copied().sum::<Option<u64>>().filter(|_| !costs.is_empty()),
+        ..Derived::default()
+    }
 }
 
 /// Says at the end of each turn how its time was spent, and returns the sums: the agent's work, its

@@ -22,9 +22,14 @@ impl Library {
             events.push(end);
         }
         for event in self.added(session) {
-            let us = |event: &Event| event.time.map_or(i64::MIN, |time| time.unix_us);
-            let before = |other: &Event| us(other) <= us(&event);
+            // A line holds milliseconds; of one of them, the start comes first, the end last.
+            let ms = |e: &Event| e.time.map_or(i64::MIN, |time| time.unix_us.div_euclid(1000));
+            let before = |other: &Event| match &other.body {
+                Body::SessionEnd(_) => ms(other) < ms(&event),
+                _ => ms(other) <= ms(&event),
+            };
             let at = events.iter().rposition(before).map_or(0, |at| at + 1);
+            let at = at.max(1).min(events.len());
             events.insert(at, event);
         }
         for (seq, event) in events.iter_mut().enumerate() {

@@ -2,28 +2,24 @@
 
 use std::collections::BTreeMap;
 
+use super::derive::MARK;
 use super::events::{end_of, noted, start_of};
 use super::{Library, Session};
 use crate::error::Result;
 use crate::event::{Event, Source};
 use crate::store::layout::{CONT, MORE};
-use crate::store::{Chain, Item, RECORD_LEN_MAX, Reader, State, StreamId, Why};
+use crate::store::{Chain, Item, RECORD_LEN_MAX, Reader, StreamId, Why};
 
 /// The events of a session from its start, also while it runs.
 /// ```
 /// use intentloop::Library;
 /// use intentloop::event::{Event, Marker, Source};
-/// # use intentloop::Store;
-/// # use intentloop::session::SessionId;
-/// # use intentloop::store::{Access, Append, Exit, NewSession, StreamId};
+/// # use intentloop::session::Meta;
+/// # use intentloop::store::{Access, Exit, Store};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let dir = std::env::temp_dir().join(format!("il-doc-follow-{}", std::process::id()));
-/// # let id = SessionId::new(1_780_000_000_000, *b"any random").0;
-/// # let start_us = 1_780_000_000_000_000;
-/// # let store = Store::open(&dir, Access::Write)?;
-/// # let new = NewSession { id, start_us, label: [0; 16], meta: b"{}" };
-/// # let writer = store.begin(&new)?;
+/// # let own = Library::on(Store::open(&dir, Access::Write)?).begin(Meta::default())?;
 /// // In `dir`, a session is being recorded.
 /// let library = Library::open_to_change(&dir)?;
 /// let running = library.running()?.remove(0);
@@ -37,7 +33,7 @@ use crate::store::{Chain, Item, RECORD_LEN_MAX, Reader, State, StreamId, Why};
 /// library.add(&running, &Event::new(Source::User, marker))?;
 /// assert_eq!(kinds(following.poll()?), ["marker"]);
 /// assert!(!following.is_over());
-/// # writer.end(Exit::Code(0), start_us + 1)?;
+/// # own.end(Exit::Code(0))?;
 /// // Its command has ended.
 /// assert_eq!(kinds(following.poll()?), ["session_end"]);
 /// assert!(following.is_over());
@@ -109,11 +105,7 @@ impl Following<'_> {
     }
 
     fn read_added(&mut self, events: &mut Vec<Event>) -> Result<()> {
-        let mut entries = self.library.annexes(&self.session)?;
-        if self.session.entry.state != State::Live {
-            entries.push(self.session.entry);
-        }
-        for entry in entries {
+        for entry in self.library.annexes(&self.session)? {
             let added = self.library.added_in(&entry);
             let seen = self.added.entry(entry.id).or_default();
             events.extend(added.iter().skip(*seen).cloned());
@@ -123,16 +115,33 @@ impl Following<'_> {
     }
 }
 
+/// The event with the time since the session's start by which it is put in its place.
+fn timed(event: Event, session: &Session, t_us: u64) -> Event {
+    let since = event.time.map(|time| time.unix_us - session.meta.started.unix_us);
+    let since_us = since.and_then(|us| u64::try_from(us).ok()).unwrap_or(t_us);
+    Event { mono_ns: event.mono_ns.or(Some(since_us.saturating_mul(1000))), ..event }
+}
+
+/// Whether an event was read out of a recording, rather than noted by the recorder or added.
+fn is_derived(event: &Event) -> bool {
+    !matches!(event.source, Source::User) && event.evidence.is_some()
+}
+
+/// The streams that hold events.
+const FOLLOWED: [StreamId; 3] = [StreamId::EVENTS, StreamId::CONVERSATION, StreamId::ADDED];
+
 /// Reads what has come of a chain; whether no more will.
 fn read(chain: &mut Whole, session: &Session, events: &mut Vec<Event>) -> bool {
     loop {
         let event = match chain.next() {
             Next::Record(StreamId::EVENTS, t_us, note) => noted(session, t_us, Source::Pty, &note),
-            Next::Record(StreamId::CONVERSATION, t_us, line) => {
-                Event::parse_line(&line).map(|event| Event {
-                    mono_ns: event.mono_ns.or(Some(t_us.saturating_mul(1000))),
-                    ..event
-                })
+            Next::Record(StreamId::CONVERSATION, _, line) if line == MARK => {
+                // What follows takes the place of what was read out of the recording before.
+                events.retain(|event| !is_derived(event));
+                None
+            }
+            Next::Record(StreamId::CONVERSATION | StreamId::ADDED, t_us, line) => {
+                Event::parse_line(&line).map(|event| timed(event, session, t_us))
             }
             Next::Record(..) => None,
             Next::Gap(t_us, bytes) => {
@@ -171,7 +180,7 @@ impl Whole {
             match self.reader.next() {
                 Item::Frame { stream, t_us, bytes, flags } => {
                     self.at_us = t_us;
-                    if ![StreamId::EVENTS, StreamId::CONVERSATION].contains(&stream) {
+                    if !FOLLOWED.contains(&stream) {
                         continue;
                     }
                     let begun = self.begun.take().filter(|(s, _)| *s == stream);

@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::import::{described, write};
+use super::import::{derived_of, described, write};
 use super::{Library, Session};
 use crate::error::Result;
 use crate::format::native::{self, File, Foreign};
@@ -61,6 +61,7 @@ pub fn take_own_log(dir: &Path, id: SessionId) -> Result<bool> {
     let places = native::places(&files, &log.spine);
     let mut meta = session.meta.clone();
     meta.imported = Some(described(log.format, &log.from, &foreign, &files, &places));
+    meta.derived = Some(derived_of(&foreign));
     let mut writer = library.store.resume(&session.entry)?;
     let written = write(&mut writer, id, meta.started, &foreign, &files, &places);
     if written.is_ok() {

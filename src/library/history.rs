@@ -36,7 +36,11 @@ impl Known {
 impl Session {
     /// The id that the session's agent, or the program it was imported from, gave it.
     pub fn native_id(&self) -> Option<&str> {
-        self.meta.imported.as_ref()?.native_id.as_deref()
+        match (&self.meta.derived, &self.meta.imported) {
+            (Some(derived), _) => derived.native_session.as_deref(),
+            (None, Some(imported)) => imported.native_id.as_deref(),
+            (None, None) => None,
+        }
     }
 }
 

@@ -3,13 +3,16 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use super::derive;
 use crate::error::{Error, Result};
 use crate::event::{Body, Evidence, MessageForm};
 use crate::format::native::{File, Foreign};
 use crate::format::recording::{Action, OwnedAction, Recording};
 use crate::hash::sha256;
 use crate::json::write_object;
-use crate::session::{Ending, Imported, ImportedFile, Meta, SessionId, Status, WindowSize};
+use crate::session::{
+    Derived, Ending, Imported, ImportedFile, Meta, SessionId, Status, WindowSize,
+};
 use crate::store::{Append, Entry, Exit, NewSession, State, Store, StreamId, Writer};
 use crate::sys::signal::Signal;
 use crate::sys::time;
@@ -284,9 +287,20 @@ fn meta_of(
         started: time::local(started.unix_us),
         name: session.name.clone(),
         il_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        derived: Some(derived_of(session)),
         imported: Some(imported),
         ending,
         ..Meta::default()
+    }
+}
+
+/// What is to be counted in it, and by whom it is.
+pub(super) fn derived_of(session: &Foreign) -> Derived {
+    Derived {
+        agent: session.agent.clone(),
+        native_session: session.id.clone(),
+        broken: session.broken.len() as u64,
+        ..derive::imported(&session.events)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Sessions of other programs there and back: `tests/import/` has what they leave, made by the
 //! schemas that they document and, where those differ, by what their source writes.
 
-use intentloop::event::{Body, Event, FileOp, Verdict};
+use intentloop::event::{self, Body, Event, FileOp, Verdict};
 use intentloop::format::{codeloops, native};
 use intentloop::json::Value;
 use intentloop::session::Status;
@@ -250,4 +250,24 @@ fn talk() -> Vec<Event> {
     let mut events: Vec<Event> = lines.iter().enumerate().map(event).collect();
     intentloop::event::number(&mut events);
     events
+}
+
+#[test]
+fn iterations_are_rounds_of_actor_and_critic() {
+    let session = codeloops::parse(&data("codeloops/documented.jsonl"), "x").expect("a session");
+    let rounds = event::rounds(&stored(&session.events));
+    let told: Vec<_> = rounds
+        .iter()
+        .map(|r| (r.number, r.exit_code, r.files_changed, r.decision, r.diff.is_some()))
+        .collect();
+    let expected = [
+        (1, Some(0), Some(1), Some(Verdict::Continue), true),
+        (2, Some(101), Some(0), Some(Verdict::Error), false),
+        (3, Some(0), Some(2), Some(Verdict::Done), true),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(rounds[0].output.as_deref(), Some("The port is checked when it is read."));
+    assert_eq!((rounds[1].output.as_deref(), rounds[1].duration_ms), (None, Some(12_500)));
+    assert!(rounds[1].feedback.as_deref().is_some_and(|f| f.starts_with("It does not compile")));
+    assert_eq!(rounds[2].feedback.as_deref(), Some("Port 0 is refused with an error."));
 }

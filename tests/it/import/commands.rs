@@ -142,7 +142,8 @@ fn show_prints_a_table_of_the_iterations() {
         "Started: 2025-01-27 15:30:45",
         "Ended: 2025-01-27 15:32:14 (1m 29s)",
         &format!("Imported from: codeloops ({path})"),
-        "Agent: Claude Code",
+        "Agent: Claude Code (sonnet)",
+        "Iterations: 3",
         "Directory: /home/user/projects/myapp",
     ] {
         assert!(said.lines().any(|l| l == line), "{line} in {said}");
