@@ -3,7 +3,9 @@
 #   make            the optimised binary, target/release/il
 #   make test       everything that must hold, set-up included
 #   make check      what needs no run: format, lints, man pages, tidiness, other platforms
-#   make bench sim  figures, and the store against a simulated disk, for as long as it takes
+#   make bench sim fuzz torture
+#                   figures, and the store against a simulated disk, broken bytes and kill -9,
+#                   for as long as it takes
 #   make test-agents  real agents under il, their models played by a mock
 #   make static     one file that runs on any Linux of this architecture
 #   make install    PREFIX=/usr/local DESTDIR=
@@ -55,9 +57,16 @@ bench: setup
 sim:
 	IL_SIM=long $(CARGO) test --release --locked --test sim -- --nocapture
 
+# Mutated store images and broken foreign files through every reader; IL_FUZZ_CASES images.
+fuzz:
+	IL_FUZZ_CASES=$(or $(IL_FUZZ_CASES),10000000) \
+		$(CARGO) test --release --locked --test fuzz -- --nocapture
+
 # Signals, stops, hang-ups, full disks and kill -9 on real terminals, with long repetitions.
 torture: setup
 	IL_LONG=1 $(CARGO) test --release --locked --test it relay::
+	IL_KILLS=$(or $(IL_KILLS),10000) \
+		$(CARGO) test --release --locked --test it -- --nocapture store_kill::
 
 # Runs the agents themselves under il, against a mock of their models' APIs. AGENTS="claude codex"
 # runs those alone. Takes minutes, and three gigabytes for the agents.
@@ -144,4 +153,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all setup check test test-agents bench sim torture static static-musl static-glibc static-proof man install uninstall clean
+.PHONY: all setup check test test-agents bench sim fuzz torture static static-musl static-glibc static-proof man install uninstall clean

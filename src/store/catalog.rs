@@ -133,10 +133,10 @@ pub fn slots_used(s: &dyn Storage, sup: &Super) -> io::Result<u32> {
         let first = data.start / PAGE - run;
         let end = (data.end.min(run_end)).div_ceil(PAGE) - run;
         pages.extend(first as u32..end as u32);
-        at = data.end;
-        if at >= run_end {
+        if data.end <= at || data.end >= run_end {
             break;
         }
+        at = data.end;
     }
     pages.dedup();
     let first_slot = last as u32 * SLOTS_PER_RUN;

@@ -229,7 +229,7 @@ impl Copied {
         self.sessions += other.sessions;
         self.known += other.known;
         self.bytes += other.bytes;
-        self.missing += other.missing;
+        self.missing = self.missing.saturating_add(other.missing);
     }
 }
 

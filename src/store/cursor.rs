@@ -105,7 +105,8 @@ impl Cursor {
             while let FrameAt::Frame(frame) = FrameHeader::decode(&page[off..end], seed, true) {
                 cursor.fseq = frame.seq.wrapping_add(1);
                 cursor.last_us = frame.t_us;
-                cursor.pos += primary_len(kind, frame.stream, usize::from(frame.len));
+                let len = primary_len(kind, frame.stream, usize::from(frame.len));
+                cursor.pos = cursor.pos.saturating_add(len);
                 off += frame.stride();
                 if off >= end {
                     break;
@@ -337,7 +338,7 @@ impl Cursor {
             }
             self.off = (frame_at + stride(n)).min(PAGE_LEN);
             self.fseq = self.fseq.wrapping_add(1);
-            self.pos += primary_len(self.id.kind, stream, n);
+            self.pos = self.pos.saturating_add(primary_len(self.id.kind, stream, n));
             done += n;
             pieces.push(Piece { head, fresh, n, frame_at, after: self.place() });
             // The next page follows without a seam only behind a full page that has no foot.

@@ -406,7 +406,7 @@ impl Store {
             }
             // Of a pack the end says it, or nothing but the whole does.
             start = if entry.packed { 0 } else { start.saturating_sub(back) };
-            back *= 4;
+            back = back.saturating_mul(4);
             records = self.records(entry, stream);
             if start > 0 {
                 records.reader.seek_byte(start);

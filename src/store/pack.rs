@@ -118,7 +118,7 @@ impl Packer {
                 Item::Gap { why: Why::Pruned, .. } => continue,
                 Item::Gap { bytes, why } => {
                     self.is_damaged |= why == Why::Damaged;
-                    self.missing += bytes;
+                    self.missing = self.missing.saturating_add(bytes);
                     let notice = format!("{{\"dropped\":{bytes}}}");
                     self.frame(StreamId::NOTICE, NOTICE, self.last_us, notice.as_bytes());
                     pos += primary_len(chain.into(), StreamId::NOTICE, notice.len());

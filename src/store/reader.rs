@@ -312,7 +312,8 @@ impl Reader {
         let unpack = self.unpack.as_mut()?;
         let inner = unpack.block.next()?;
         unpack.seq = unpack.seq.wrapping_add(1);
-        unpack.pos += primary_len(kind, inner.stream, inner.range.len());
+        let len = primary_len(kind, inner.stream, inner.range.len());
+        unpack.pos = unpack.pos.saturating_add(len);
         if inner.flags & NOTICE != 0 {
             let dropped = dropped_in(&unpack.block.data[inner.range]);
             return Some(Step::Gap(dropped, Why::Dropped));
@@ -518,7 +519,8 @@ impl Reader {
         let at = self.off + super::layout::FRAME_LEN;
         self.off += frame.stride();
         self.fseq = frame.seq.wrapping_add(1);
-        self.pos += primary_len(self.kind(), frame.stream, usize::from(frame.len));
+        let len = primary_len(self.kind(), frame.stream, usize::from(frame.len));
+        self.pos = self.pos.saturating_add(len);
         if frame.flags & NOTICE != 0 {
             let text = &self.page[at..at + usize::from(frame.len)];
             return Step::Gap(dropped_in(text), Why::Dropped);

@@ -280,7 +280,7 @@ fn verify_chain(
                 report.bytes += bytes.len() as u64;
             }
             Item::Gap { bytes, why: Why::Damaged } => {
-                gap = Some(gap.unwrap_or(0) + bytes);
+                gap = Some(gap.unwrap_or(0).saturating_add(bytes));
             }
             Item::Gap { .. } => {}
             Item::Tail | Item::End => return,
