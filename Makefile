@@ -51,6 +51,8 @@ test: setup check static
 # How the relay stands to a bare one, script and asciinema, with the bars il has set itself.
 bench: setup
 	$(CARGO) bench --locked --bench relay
+	$(CARGO) bench --locked --bench term
+	$(CARGO) bench --locked --bench view
 
 # Cuts the store's workloads before every operation, by kill and by power, far more of them than
 # the tests do. IL_SEED=n runs one alone.

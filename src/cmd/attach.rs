@@ -38,8 +38,8 @@ pub(crate) struct Args {
 const HISTORY_ROWS: usize = 1000;
 /// How often the store is looked at: often while something happens, a little less often when
 /// nothing does. A look costs three short reads of one file.
-const LOOK_US_MIN: u64 = 3_000;
-const LOOK_US_MAX: u64 = 10_000;
+const LOOK_US_MIN: u64 = 2_000;
+const LOOK_US_MAX: u64 = 6_000;
 /// A picture is painted at least this often while more is there to read.
 const FRAME_US: u64 = 8_000;
 /// A picture in the making is painted all the same after this.

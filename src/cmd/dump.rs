@@ -5,13 +5,14 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use super::home;
+use super::{home, moment};
 use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
 use crate::error::{Error, Result};
 use crate::event::Evidence;
 use crate::library::{Content, Library, STREAMS, Session};
+use crate::term::Format;
 
-/// `il dump STREAM [ID] [-o FILE]`.
+/// `il dump STREAM [ID] [-o FILE] [--at TIME]`.
 pub(crate) const COMMAND: Command<Args> = Command {
     name: "dump",
     summary: "Print a stream of a session",
@@ -29,6 +30,10 @@ pub(crate) const COMMAND: Command<Args> = Command {
         .hint(Hint::File),
         Flag::switch("raw", "Do not mask secrets in chat, thoughts, report", |args: &mut Args| {
             args.raw = true;
+        }),
+        Flag::value("at", "TIME", "Screen at TIME, not the last", |args: &mut Args, value| {
+            args.at = Some(value.into_string().map_err(|_| "not a time")?);
+            Ok(())
         }),
     ],
     shared: &[],
@@ -50,6 +55,7 @@ pub(crate) struct Args {
     words: Vec<String>,
     output: Option<OsString>,
     raw: bool,
+    at: Option<String>,
 }
 
 fn run(args: Args, global: &Global) -> Result<u8> {
@@ -63,21 +69,32 @@ fn run(args: Args, global: &Global) -> Result<u8> {
             (session, stream, None)
         }
     };
-    let copy = |out: &mut dyn Write| match (&place, stream.as_str()) {
-        (Some(place), _) => library.copy_span(&session, place, out),
-        (None, "chat" | "thoughts" | "report") if args.raw => {
-            let text = library.rendered(&session, &stream);
-            out.write_all(text.as_bytes())
-                .map_err(|e| Error::io(format!("cannot write stream {stream}"), &e))?;
-            Ok(Content { bytes: text.len() as u64, damaged: 0 })
-        }
-        _ => library.copy(&session, &stream, out),
-    };
     // A name that is wrong is told before a file is made.
     let name = place.as_ref().map_or(&stream, |place| &place.stream);
     if !library.has_stream(&session, name) {
         library.copy(&session, name, &mut io::sink())?;
     }
+    let at_us = match &args.at {
+        Some(_) if stream != "screen" => return Err(Error::usage("--at goes with screen alone")),
+        Some(text) => Some(moment::parse(text, &library, &session)?),
+        None => None,
+    };
+    let told = |text: String, out: &mut dyn Write, damaged: u64| {
+        out.write_all(text.as_bytes())
+            .map_err(|e| Error::io(format!("cannot write stream {stream}"), &e))?;
+        Ok(Content { bytes: text.len() as u64, damaged })
+    };
+    let copy = |out: &mut dyn Write| match (&place, at_us, stream.as_str()) {
+        (Some(place), ..) => library.copy_span(&session, place, out),
+        (None, Some(t_us), _) => {
+            let (terminal, damaged) = library.screen_at(&session, t_us);
+            told(terminal.screen().render(Format::Text, 0), out, damaged)
+        }
+        (None, None, "chat" | "thoughts" | "report") if args.raw => {
+            told(library.rendered(&session, &stream), out, 0)
+        }
+        _ => library.copy(&session, &stream, out),
+    };
     let content = match &args.output {
         None => {
             let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());

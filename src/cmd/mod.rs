@@ -13,6 +13,7 @@ mod dump;
 mod event;
 mod export;
 mod filter;
+mod frames;
 mod help;
 mod history;
 mod home;
@@ -60,6 +61,7 @@ pub const COMMANDS: &[Section] = &[
             &attach::COMMAND,
             &tail::COMMAND,
             &approvals::COMMAND,
+            &frames::COMMAND,
         ],
     },
     Section {

@@ -1,6 +1,6 @@
 //! `il show`: what a person wants to know of one session.
 
-use super::{home, print, screen};
+use super::{home, moment, print, screen};
 use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
 use crate::error::Result;
 use crate::event;
@@ -10,14 +10,18 @@ use crate::json::write_object;
 use crate::library::{Library, Session};
 use crate::session::{DERIVED_VERSION, Derived, Status};
 use crate::sys::time;
+use crate::term::Format;
 use crate::time::duration;
 
-/// `il show [ID] [--json]`.
+/// `il show [ID] [--json] [--at TIME]`.
 pub(crate) const COMMAND: Command<Args> = Command {
     name: "show",
     summary: "Show what happened in a session",
-    flags: FLAGS,
-    shared: &[],
+    flags: &[Flag::value("at", "TIME", "Paint the screen at TIME", |args: &mut Args, value| {
+        args.at = Some(value.into_string().map_err(|_| "not a time")?);
+        Ok(())
+    })],
+    shared: FLAGS,
     operands: Operands::Each(
         &[Operand::optional("ID", Hint::Session, "Session, the newest if left out")],
         |args: &mut Args, word| {
@@ -36,6 +40,7 @@ pub(super) const FLAGS: &[Flag<Args>] =
 pub(crate) struct Args {
     id: Option<String>,
     json: bool,
+    at: Option<String>,
 }
 
 /// Columns that a prompt takes.
@@ -48,6 +53,17 @@ const PIPED_COLUMNS: usize = 200;
 pub(super) fn run(args: Args, global: &Global) -> Result<u8> {
     let library = Library::open(&home::dir(global)?)?;
     let session = library.find(args.id.as_deref())?;
+    if let Some(text) = &args.at {
+        let t_us = moment::parse(text, &library, &session)?;
+        let (terminal, _) = library.screen_at(&session, t_us);
+        let format = match (args.json, screen::is_terminal()) {
+            (true, _) => Format::Json,
+            (false, true) => Format::Ansi,
+            (false, false) => Format::Text,
+        };
+        print(terminal.screen().render(format, 0))?;
+        return Ok(0);
+    }
     let text = if args.json { as_json(&library, &session) } else { as_text(&library, &session)? };
     print(text)?;
     Ok(0)

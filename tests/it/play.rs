@@ -282,3 +282,37 @@ fn a_viewer_follows_a_new_size_and_leaves_with_the_session() {
     let left = find(&outcome.screen, LEFT.as_bytes()).expect("the other screen is left");
     assert!(contains(&outcome.screen[left..], "bye"), "the last screen stays");
 }
+
+#[test]
+fn the_screen_of_any_moment_can_be_had() {
+    let home = Home::new();
+    let head = "{\"version\":2,\"width\":20,\"height\":4,\"timestamp\":1700000000}";
+    home.write(
+        "a.cast",
+        format!(
+            "{head}\n[1.0,\"o\",\"one\"]\n[1.005,\"o\",\"!\"]\n[2.0,\"o\",\"\\r\\n\\u001b[31mtwo\"]\n\
+             [3.0,\"o\",\"\\u001b[?2026htorn\"]\n[3.1,\"o\",\" whole\\u001b[?2026l\"]\n\
+             [4.0,\"o\",\"\\u001b[m\"]\n[5.0,\"r\",\"30x5\"]\n"
+        ),
+    );
+    home.il(&["import", "a.cast"]);
+    let text = |words: &[&str]| String::from_utf8(home.il(words)).expect("text");
+    for (time, screen) in
+        [("+0s", ""), ("+1s", "one\n"), ("+1.5s", "one!\n"), ("+1m", "one!\ntwotorn whole\n")]
+    {
+        assert_eq!(text(&["show", "--at", time]), screen, "{time}");
+        assert_eq!(text(&["dump", "screen", "--at", time]), screen, "{time}");
+    }
+    let later = text(&["show", "--json", "--at", "2023-11-14T22:13:25.500Z"]);
+    assert!(later.starts_with("{\"cols\":30,\"rows\":5,"), "{later}");
+    assert_eq!(
+        text(&["frames"]),
+        "FRAME\tTIME\tCELLS\tROWS\tOFFSET\n1\t1.005\t4\t1\t4\n2\t2.000\t3\t1\t14\n\
+         3\t3.100\t9\t1\t40\n4\t5.000\t0\t0\t43\n"
+    );
+    let frames = text(&["frames", "--json"]);
+    let third: serde_json::Value =
+        serde_json::from_str(frames.lines().nth(2).expect("a frame")).expect("JSON");
+    assert_eq!(third["changed"], serde_json::json!({"1": "twotorn whole"}));
+    assert_eq!(third["cursor"], serde_json::json!({"row": 1, "col": 13, "visible": true}));
+}

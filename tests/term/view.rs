@@ -1,0 +1,183 @@
+//! How long a seek takes in a long recording, and how far a viewer is behind a live session:
+//! `cargo bench --bench view`. Words after `--` pick rows by name. Exits 1 past a bar.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use intentloop::library::Player;
+use intentloop::session::{Meta, SessionId, WindowSize};
+use intentloop::store::{Access, Exit, NewSession, StreamId};
+use intentloop::{Library, Store};
+use std::io::Read;
+use std::os::unix::process::CommandExt;
+
+#[path = "../bench/terminal.rs"]
+#[allow(dead_code)]
+mod terminal;
+#[path = "../bench/tools.rs"]
+#[allow(dead_code)]
+mod tools;
+
+const SEEK_BAR: Duration = Duration::from_millis(100);
+const LAG_BAR: Duration = Duration::from_millis(20);
+const SEEKS: usize = 400;
+const LINES: usize = 1000;
+const START_US: i64 = 1_780_000_000_000_000;
+/// Ten hours.
+const SPAN_US: u64 = 36_000_000_000;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    if words.first().is_some_and(|word| word == "print-times") {
+        print_times();
+        return ExitCode::SUCCESS;
+    }
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("view");
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir_all(&dir).unwrap();
+    let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word));
+    let mut held = true;
+    for (name, row) in [("seek", seek as fn(&Path) -> bool), ("attach", attach)] {
+        if wanted(name) {
+            held &= row(&dir);
+        }
+    }
+    let _ = std::fs::remove_dir_all(&dir);
+    ExitCode::from(u8::from(!held))
+}
+
+/// What agents printed, over and over: 1 GiB (`IL_BENCH_MIB` says otherwise) in ten hours.
+fn recording(dir: &Path) -> u64 {
+    let mut session = Vec::new();
+    for name in ["claude", "codex", "gemini", "opencode", "aider"] {
+        let path = format!("{}/tests/term/recordings/{name}.cast", env!("CARGO_MANIFEST_DIR"));
+        let cast = std::fs::read_to_string(path).expect("a recording");
+        for line in cast.lines().skip(1) {
+            let event: serde_json::Value = serde_json::from_str(line).expect("an event");
+            session.push(event[2].as_str().expect("data").as_bytes().to_vec());
+        }
+    }
+    let mib = std::env::var("IL_BENCH_MIB").map_or(1024, |text| text.parse().expect("a number"));
+    let total: u64 = mib << 20;
+    let store = Store::open(dir, Access::Write).expect("a store");
+    let id = SessionId::new(START_US as u64 / 1000, *b"view view!");
+    let meta = Meta { size: Some(WindowSize { cols: 120, rows: 40 }), ..Meta::default() };
+    let meta = meta.to_json();
+    let new = NewSession { id: id.0, start_us: START_US, label: [0; 16], meta: meta.as_bytes() };
+    let mut writer = store.begin(&new).expect("a session");
+    let mut written = 0;
+    for bytes in session.iter().cycle() {
+        let t_us = (written as f64 / total as f64 * SPAN_US as f64) as u64;
+        writer.append(StreamId::STDOUT, t_us, bytes);
+        written += bytes.len() as u64;
+        if written >= total {
+            break;
+        }
+    }
+    writer.end(Exit::Code(0), START_US + SPAN_US as i64).expect("an end");
+    written
+}
+
+fn seek(dir: &Path) -> bool {
+    let written = recording(dir);
+    let library = Library::open(dir).expect("a library");
+    let session = library.find(None).expect("the session");
+    let mut player = Player::new(&library, &session);
+    let start = Instant::now();
+    while player.index(1 << 20) {}
+    let indexed = start.elapsed();
+    let mut random = 12345u64;
+    let mut took: Vec<Duration> = (0..SEEKS)
+        .map(|_| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let t_us = (random >> 11) % SPAN_US;
+            let start = Instant::now();
+            assert!(player.seek(t_us));
+            start.elapsed()
+        })
+        .collect();
+    took.sort();
+    let worst = took[SEEKS - 1];
+    println!(
+        "seek    {} MiB in 10 h, {SEEKS} seeks: median {:.1} ms, worst {:.1} ms (bar {} ms); \
+         keyframes built in {:.1} s, {:.0} MB/s",
+        written >> 20,
+        took[SEEKS / 2].as_secs_f64() * 1e3,
+        worst.as_secs_f64() * 1e3,
+        SEEK_BAR.as_millis(),
+        indexed.as_secs_f64(),
+        written as f64 / 1e6 / indexed.as_secs_f64(),
+    );
+    worst <= SEEK_BAR
+}
+
+fn now_us() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as u64
+}
+
+/// The recorded program: each line tells when it was printed.
+fn print_times() {
+    // The viewer has come by then.
+    std::thread::sleep(Duration::from_millis(500));
+    for n in 0..LINES {
+        println!("<{}>", now_us());
+        // Sometimes at once, sometimes after a pause that lets the viewer grow slow.
+        std::thread::sleep(Duration::from_millis([5, 11, 20, 37, 3][n % 5]));
+    }
+}
+
+fn attach(dir: &Path) -> bool {
+    let il = PathBuf::from(env!("CARGO_BIN_EXE_il"));
+    let home = dir.join("live");
+    let mut run = Command::new(&il);
+    run.args(["run", "-q"]).arg(std::env::current_exe().unwrap()).arg("print-times");
+    run.env("INTENTLOOP_HOME", &home);
+    let recorder = terminal::Terminal::spawn(run);
+    let drain = std::thread::spawn(move || recorder.finish());
+    std::thread::sleep(Duration::from_millis(200));
+    let (ptmx, pts) = terminal::open();
+    let size = rustix::termios::Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+    rustix::termios::tcsetwinsize(&ptmx, size).unwrap();
+    let mut view = Command::new(&il);
+    view.arg("attach").env("INTENTLOOP_HOME", &home);
+    view.stdin(pts.try_clone().unwrap()).stdout(pts.try_clone().unwrap()).stderr(pts);
+    #[allow(unsafe_code)]
+    // SAFETY: `make_leader` only makes system calls.
+    let mut viewer = unsafe { view.pre_exec(terminal::make_leader) }.spawn().unwrap();
+    drop(view);
+    let mut screen = std::fs::File::from(ptmx);
+    let mut lags: Vec<Duration> = Vec::new();
+    let mut newest = 0;
+    let mut rest: Vec<u8> = Vec::new();
+    let mut buffer = vec![0; 64 << 10];
+    while let Ok(n @ 1..) = screen.read(&mut buffer) {
+        let seen_us = now_us();
+        rest.extend_from_slice(&buffer[..n]);
+        while let Some(end) = rest.iter().position(|b| *b == b'>') {
+            let start = rest[..end].iter().rposition(|b| *b == b'<').unwrap_or(end);
+            let time = std::str::from_utf8(&rest[(start + 1).min(end)..end]).ok();
+            // Rows that scroll are drawn again: only a newer time is news.
+            if let Some(time) = time.and_then(|t| t.parse().ok()).filter(|t: &u64| *t > newest) {
+                newest = time;
+                lags.push(Duration::from_micros(seen_us.saturating_sub(time)));
+            }
+            rest.drain(..=end);
+        }
+    }
+    let _ = viewer.wait();
+    let _ = drain.join();
+    lags.sort();
+    assert!(lags.len() > LINES / 2, "{} of {LINES} lines came", lags.len());
+    let at = |share: f64| lags[((lags.len() - 1) as f64 * share) as usize];
+    println!(
+        "attach  {} of {LINES} lines seen by themselves: median {:.1} ms, p99 {:.1} ms \
+         (bar {} ms), worst {:.1} ms behind the program",
+        lags.len(),
+        at(0.5).as_secs_f64() * 1e3,
+        at(0.99).as_secs_f64() * 1e3,
+        LAG_BAR.as_millis(),
+        at(1.0).as_secs_f64() * 1e3,
+    );
+    at(0.99) <= LAG_BAR
+}
