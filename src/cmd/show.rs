@@ -1,9 +1,14 @@
 //! `il show`: what a person wants to know of one session.
 
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
 use super::{home, moment, print, screen};
+use crate::agent::{Counted, Statement};
 use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
 use crate::error::Result;
-use crate::event;
+use crate::event::{self, Body, Prices};
 use crate::format::line;
 use crate::format::markdown::grouped;
 use crate::json::write_object;
@@ -33,14 +38,24 @@ pub(crate) const COMMAND: Command<Args> = Command {
 };
 
 /// The flags, which `il last` has too.
-pub(super) const FLAGS: &[Flag<Args>] =
-    &[Flag::switch("json", "Print a JSON object", |args: &mut Args| args.json = true)];
+pub(super) const FLAGS: &[Flag<Args>] = &[
+    Flag::switch("json", "Print a JSON object", |args: &mut Args| args.json = true),
+    Flag::switch("explain", "List which tokens were counted, and which not", |args: &mut Args| {
+        args.explain = true;
+    }),
+];
+
+/// The file of prices in the store's directory, which only the user writes.
+const PRICES_FILE: &str = "prices";
+/// Bytes of it that are read.
+const PRICES_LEN_MAX: u64 = 1 << 20;
 
 #[derive(Debug, Default)]
 pub(crate) struct Args {
     id: Option<String>,
     json: bool,
     at: Option<String>,
+    explain: bool,
 }
 
 /// Columns that a prompt takes.
@@ -51,7 +66,8 @@ const PIPED_COLUMNS: usize = 200;
 
 /// Shows the session.
 pub(super) fn run(args: Args, global: &Global) -> Result<u8> {
-    let library = Library::open(&home::dir(global)?)?;
+    let dir = home::dir(global)?;
+    let library = Library::open(&dir)?;
     let session = library.find(args.id.as_deref())?;
     if let Some(text) = &args.at {
         let t_us = moment::parse(text, &library, &session)?;
@@ -64,12 +80,73 @@ pub(super) fn run(args: Args, global: &Global) -> Result<u8> {
         print(terminal.screen().render(format, 0))?;
         return Ok(0);
     }
-    let text = if args.json { as_json(&library, &session) } else { as_text(&library, &session)? };
+    if args.explain {
+        let account = library.account(&session);
+        screen::table(&LEDGER, account.ledger.iter().map(statement))?;
+        return Ok(0);
+    }
+    let text = match args.json {
+        true => as_json(&library, &session),
+        false => as_text(&library, &session, &prices(&dir))?,
+    };
     print(text)?;
     Ok(0)
 }
 
-fn as_text(library: &Library, session: &Session) -> Result<String> {
+/// The user's prices; none where there is no file.
+fn prices(dir: &Path) -> Prices {
+    let mut text = String::new();
+    if let Ok(file) = File::open(dir.join(PRICES_FILE)) {
+        // What is no text has no prices.
+        let _ = file.take(PRICES_LEN_MAX).read_to_string(&mut text);
+    }
+    Prices::parse(&text)
+}
+
+const LEDGER: [&str; 8] =
+    ["COUNTED", "REQUEST", "MODEL", "IN", "CACHE READ", "CACHE WRITE", "OUT", "STANDS AT"];
+
+/// What a transcript states of one request, and what became of it.
+fn statement(statement: &Statement) -> Vec<String> {
+    let usage = &statement.usage;
+    let evidence = &statement.evidence;
+    let counted = match statement.counted {
+        Counted::Yes => "yes",
+        Counted::Superseded => "no: a later record replaces it",
+        Counted::Repeated => "no: another record says the same",
+    };
+    vec![
+        counted.to_owned(),
+        line::clean(&statement.key),
+        usage.model.as_deref().map_or_else(|| "-".to_owned(), line::clean),
+        usage.input.to_string(),
+        usage.cache_read.to_string(),
+        usage.cache_write_5m.saturating_add(usage.cache_write_1h).to_string(),
+        usage.output.to_string(),
+        format!("{}:{}+{}", evidence.stream, evidence.offset, evidence.len),
+    ]
+}
+
+/// What the requests cost: by the agent's own word, else by the user's prices.
+fn cost(library: &Library, session: &Session, prices: &Prices) -> String {
+    let (mut sum, mut unpriced, mut all) = (0u64, 0, 0);
+    for event in library.conversation(session) {
+        let Body::Usage(usage) = &event.body else { continue };
+        all += 1;
+        match usage.cost_microusd.or_else(|| prices.of(usage)) {
+            Some(cost) => sum = sum.saturating_add(cost),
+            None => unpriced += 1,
+        }
+    }
+    let dollars = format!("${}.{:04}", sum / 1_000_000, sum % 1_000_000 / 100);
+    match unpriced {
+        0 => dollars,
+        n if n == all => "unpriced".to_owned(),
+        n => format!("{dollars} and {n} of {all} requests unpriced"),
+    }
+}
+
+fn as_text(library: &Library, session: &Session, prices: &Prices) -> Result<String> {
     let meta = &session.meta;
     let mut out = String::new();
     let mut say = |name: &str, value: &str| {
@@ -148,7 +225,7 @@ fn as_text(library: &Library, session: &Session) -> Result<String> {
     let account = account(library, session);
     if let Some(derived) = &account {
         sources(derived, &mut say);
-        numbers(derived, &mut say);
+        numbers(derived, &mut say, &|| cost(library, session, prices));
     } else {
         say("Thought events", "0");
     }
@@ -204,7 +281,7 @@ fn sources(derived: &Derived, say: &mut dyn FnMut(&str, &str)) {
 }
 
 /// Turns, thoughts, calls, tokens and how the time was spent.
-fn numbers(derived: &Derived, say: &mut dyn FnMut(&str, &str)) {
+fn numbers(derived: &Derived, say: &mut dyn FnMut(&str, &str), cost: &dyn Fn() -> String) {
     let counts = &derived.counts;
     let guess = match derived.source.as_str() {
         "pty" if counts.turns > 0 => " (guessed from the terminal)",
@@ -231,11 +308,7 @@ fn numbers(derived: &Derived, say: &mut dyn FnMut(&str, &str)) {
             n => format!(" ({} cached)", grouped(n)),
         };
         let (input, output) = (grouped(tokens.input_total()), grouped(tokens.output));
-        let cost = match derived.cost_microusd {
-            Some(cost) => format!(", ${}.{:04}", cost / 1_000_000, cost % 1_000_000 / 100),
-            None => ", unpriced".to_owned(),
-        };
-        say("Tokens", &format!("{input} in{cached}, {output} out{cost}"));
+        say("Tokens", &format!("{input} in{cached}, {output} out, {}", cost()));
     }
     if derived.split_ms.iter().any(|ms| *ms > 0) {
         let [agent, tools, me] = derived.split_ms.map(|ms| duration(ms.saturating_mul(1000)));

@@ -5,6 +5,7 @@
 
 mod body;
 mod field;
+mod price;
 mod round;
 mod turn;
 mod words;
@@ -13,6 +14,7 @@ mod tests;
 
 pub use body::*;
 pub use field::Field;
+pub use price::{PRICES_MAX, Prices};
 pub use round::{Round, rounds};
 pub use turn::{Counts, Tokens, Turn, count, number, turns};
 pub use words::*;

@@ -31,7 +31,7 @@ impl Library {
     }
 
     /// A session once the process that reads its recording is done, or has had its time.
-    fn when_derived(&self, mut session: Session) -> Session {
+    pub fn when_derived(&self, mut session: Session) -> Session {
         let began = Instant::now();
         while began.elapsed() < DERIVE_WAIT && archive::is_at_work(&session.meta) {
             std::thread::sleep(DERIVE_LOOK);
@@ -56,6 +56,8 @@ impl Library {
         }
         let mut found = self.store.find(id, FOUND_MAX)?;
         found.retain(|entry| !is_annex(entry));
+        // A session that was being rewritten stands there twice; the later one counts.
+        found.dedup_by_key(|entry| entry.id);
         match found.len() {
             0 => self.of_agent(id)?.ok_or_else(|| {
                 Error::nothing_found(format!("no session {}", line::clean(id)))
