@@ -130,14 +130,8 @@ fn span(words: &[String]) -> Result<Option<(Evidence, Option<&String>)>> {
     let Some(at) = words.iter().position(|word| word == "span") else { return Ok(None) };
     let mut rest: Vec<&String> =
         words.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, w)| w).collect();
-    let place = |word: &str| {
-        let (stream, numbers) = word.rsplit_once(':')?;
-        let (offset, len) = numbers.split_once('+')?;
-        let (offset, len) = (offset.parse().ok()?, len.parse().ok()?);
-        Some(Evidence { stream: stream.to_owned(), offset, len })
-    };
-    let found = rest.iter().position(|word| place(word).is_some());
-    match found.map(|at| rest.remove(at)).and_then(|word| place(word)) {
+    let found = rest.iter().position(|word| super::span(word).is_some());
+    match found.map(|at| rest.remove(at)).and_then(|word| super::span(word)) {
         Some(found) if rest.len() <= 1 => Ok(Some((found, rest.first().copied()))),
         _ => Err(Error::usage("not a place")
             .with_hint("il dump span STREAM:OFFSET+LENGTH [ID], as in the 'ref' of an event")),

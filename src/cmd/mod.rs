@@ -30,7 +30,9 @@ mod recordings;
 mod rederive;
 mod rm;
 mod run;
+mod scan;
 mod screen;
+mod scrub;
 mod search;
 mod shell_init;
 mod show;
@@ -44,6 +46,7 @@ use std::process::ExitCode;
 
 use crate::cli::{self, Request, Section};
 use crate::error::{Class, Error, Result};
+use crate::event::Evidence;
 
 /// Every command, in the order of the documentation.
 pub const COMMANDS: &[Section] = &[
@@ -78,6 +81,8 @@ pub const COMMANDS: &[Section] = &[
             &verify::COMMAND,
             &du::COMMAND,
             &rederive::COMMAND,
+            &scan::COMMAND,
+            &scrub::COMMAND,
         ],
     },
     Section {
@@ -117,6 +122,14 @@ pub(crate) fn id(word: std::ffi::OsString) -> std::result::Result<String, String
 /// A value that must be text.
 pub(crate) fn text(value: std::ffi::OsString) -> std::result::Result<String, String> {
     value.into_string().map_err(|_| "not UTF-8".to_owned())
+}
+
+/// The place that `STREAM:OFFSET+LENGTH` names.
+pub(crate) fn span(word: &str) -> Option<Evidence> {
+    let (stream, numbers) = word.rsplit_once(':')?;
+    let (offset, len) = numbers.split_once('+')?;
+    let (offset, len) = (offset.parse().ok()?, len.parse().ok()?);
+    Some(Evidence { stream: stream.to_owned(), offset, len })
 }
 
 /// Writes to standard output, all of it, or says why not.

@@ -20,6 +20,7 @@ mod player;
 mod replay;
 pub mod search;
 mod report;
+mod scrub;
 mod stream;
 mod text;
 
@@ -49,6 +50,7 @@ pub use own::Own;
 pub use player::{KEYFRAME_EVERY, KEYFRAMES_MAX, Player};
 pub use question::{Asked, QUESTION_FILE, RESPONSE_FILE};
 pub use replay::{Mark, Replay, Step};
+pub use scrub::Suspect;
 pub use stream::{Content, RING_LEN, STREAMS};
 use text::KeptText;
 

@@ -86,12 +86,13 @@ impl Library {
             .with_hint(format!("this session has {names}"))
     }
 
-    fn stream_id(&self, session: &Session, name: &str) -> Option<StreamId> {
+    pub(super) fn stream_id(&self, session: &Session, name: &str) -> Option<StreamId> {
         match name {
             "stdout" => Some(StreamId::STDOUT),
             "stderr" => Some(StreamId::STDERR),
             "stdin" => Some(StreamId::STDIN),
             "terminal" => Some(StreamId::TERMINAL),
+            "meta" => Some(StreamId::META),
             _ => {
                 let named = self.store.stream_names(&session.entry);
                 named.into_iter().find(|(_, n)| n == name).map(|(id, _)| id)

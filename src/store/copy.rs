@@ -38,6 +38,22 @@ pub struct Compacted {
     pub sessions: u64,
 }
 
+/// What becomes of a frame when it is copied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It stays as it is.
+    None,
+    /// It says this. The same length keeps the places that others know.
+    To(Vec<u8>),
+    /// It is left out.
+    Left,
+}
+
+/// Changes nothing.
+pub(super) fn as_it_is(_: StreamId, _: &[u8]) -> Change {
+    Change::None
+}
+
 /// A session on its way into a store, as a pack. It enters the catalog last, whole.
 #[derive(Debug)]
 pub(super) struct Copy<'a> {
@@ -77,11 +93,12 @@ impl<'a> Copy<'a> {
         &mut self,
         chain: Chain,
         from: &mut Reader,
+        change: &mut dyn FnMut(StreamId, &[u8]) -> Change,
         meter: &mut Meter<'_>,
     ) -> io::Result<()> {
         let s = self.s;
         let mut take = |pages| take_lease(s, pages, LOCK_TRIES_MAX);
-        self.packer.chain(s, chain, from, &mut take, &mut |bytes| meter.step(bytes))
+        self.packer.chain(s, chain, from, &mut take, change, &mut |bytes| meter.step(bytes))
     }
 
     /// Payload bytes copied so far.
@@ -151,12 +168,50 @@ fn copy_session(
     let Some(identity) = entry.raw.identity else { return Ok(Copied::default()) };
     let mut copy = Copy::begin(s, &identity)?;
     for chain in [Chain::Notes, Chain::Tape] {
-        copy.chain(chain, &mut from.read(entry, chain), meter)?;
+        copy.chain(chain, &mut from.read(entry, chain), &mut as_it_is, meter)?;
     }
     copy.end(entry.raw.status, entry.tape_pruned)
 }
 
 impl Store {
+    /// Writes a session that has ended anew, each frame as `change` leaves it, and gives the old
+    /// pages back: what was changed stands nowhere in the file any more. Durable when it returns.
+    /// If it is interrupted, both stand in the catalog, the new one later, each whole. A tape with a
+    /// part that cannot be read is told in [`Copied::missing`].
+    pub fn rewrite(
+        &self,
+        entry: &Entry,
+        change: &mut dyn FnMut(StreamId, &[u8]) -> Change,
+    ) -> Result<Copied> {
+        let what = "cannot rewrite a session in";
+        let cannot = |e: &io::Error| self.error(what, e);
+        let storage = self.writing_handle()?;
+        let s = &*storage;
+        let held = Held::patiently(s, lock_of_slot(entry.slot), Lock::Exclusive);
+        let Some(held) = held.map_err(|e| cannot(&e))? else { return Err(self.busy(what)) };
+        let copied = self.rewrite_locked(s, entry, change).map_err(|e| cannot(&e))?;
+        drop(held);
+        self.remove(&[*entry], &mut |_| ())?;
+        Ok(copied)
+    }
+
+    fn rewrite_locked(
+        &self,
+        s: &dyn Storage,
+        entry: &Entry,
+        change: &mut dyn FnMut(StreamId, &[u8]) -> Change,
+    ) -> io::Result<Copied> {
+        let gone = || io::Error::other("the session is gone");
+        let identity = entry.raw.identity.ok_or_else(gone)?;
+        let mut copy = Copy::begin(s, &identity)?;
+        let mut unheard = |_| ();
+        let mut meter = Meter::new(0, &mut unheard);
+        for chain in [Chain::Notes, Chain::Tape] {
+            copy.chain(chain, &mut self.read(entry, chain), change, &mut meter)?;
+        }
+        copy.end(entry.raw.status, entry.tape_pruned)
+    }
+
     /// Copies the sessions of another store that this one does not have. Each enters whole or not
     /// at all; sessions that are being written there come as far as they are, as lost ones.
     pub fn import(&self, from: &Store, progress: &mut dyn FnMut(Progress)) -> Result<Copied> {

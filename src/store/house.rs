@@ -2,7 +2,7 @@
 
 use super::catalog::{self, RawEntry};
 use super::chain::{self, Hop, Reach};
-use super::copy::{begin_pack, pack_cell};
+use super::copy::{as_it_is, begin_pack, pack_cell};
 use super::cursor::Cursor;
 use super::layout::{
     self, BLOCK, Cell, ENTRIES_PER_PAGE, Exit, FrameAt, FrameHeader, HEADER_LEN, Identity, Kind,
@@ -345,7 +345,7 @@ fn write_pack(
     let mut packer = begin_pack(s, raw.slot, identity, first)?;
     for chain in [Chain::Notes, Chain::Tape] {
         let mut reader = Reader::new(Arc::clone(storage), sup.clone(), raw, chain, false);
-        packer.chain(s, chain, &mut reader, &mut take, &mut |_| ())?;
+        packer.chain(s, chain, &mut reader, &mut take, &mut as_it_is, &mut |_| ())?;
     }
     Ok(packer)
 }

@@ -27,7 +27,7 @@ mod repair;
 mod deflate;
 mod pack;
 
-pub use copy::{Compacted, Copied};
+pub use copy::{Change, Compacted, Copied};
 pub use file::FileStorage;
 pub use house::{Freed, Progress, Usage};
 pub use layout::Exit;

@@ -1,6 +1,7 @@
 //! Packs: both chains of a session that has ended, compressed into one. Frame headers are squeezed
 //! with the bytes they head; a pack is itself a chain of pages, and each block a record of it.
 
+use super::copy::Change;
 use super::cursor::{Cursor, TakeLease, primary_len};
 use super::deflate::{deflate, inflate};
 use super::layout::{
@@ -90,18 +91,24 @@ impl Packer {
         self.cursor.append(s, stream, flags, 0, bytes, take).map_err(|(e, _)| e)
     }
 
-    /// Packs all that `from` reads, and says how many bytes of disk it has gone through.
+    /// Packs all that `from` reads, as `change` leaves it, and says how many bytes of disk it has
+    /// gone through.
     pub fn chain(
         &mut self,
         s: &dyn Storage,
         chain: Chain,
         from: &mut Reader,
         take: TakeLease<'_>,
+        change: &mut dyn FnMut(StreamId, &[u8]) -> Change,
         done: &mut dyn FnMut(u64),
     ) -> io::Result<()> {
         if chain == Chain::Notes
             && let Some(meta) = last_meta(from.clone())
         {
+            let meta = match change(StreamId::META, &meta) {
+                Change::To(other) => other,
+                Change::None | Change::Left => meta,
+            };
             self.plain(s, StreamId::META, ECHO, &meta, take)?;
         }
         self.block = BlockHeader::default();
@@ -111,7 +118,11 @@ impl Packer {
             done(from.take_loaded());
             match from.next() {
                 Item::Frame { stream, t_us, bytes, flags } => {
-                    self.frame(stream, flags, t_us, bytes);
+                    match change(stream, bytes) {
+                        Change::None => self.frame(stream, flags, t_us, bytes),
+                        Change::To(other) => self.frame(stream, flags, t_us, &other),
+                        Change::Left => continue,
+                    }
                     self.bytes += bytes.len() as u64;
                     pos += primary_len(chain.into(), stream, bytes.len());
                 }

@@ -2,7 +2,7 @@
 
 use super::catalog;
 use super::chain::{self, HeaderAt, Hop};
-use super::copy::{Copied, Copy, identity_in_notes};
+use super::copy::{Copied, Copy, as_it_is, identity_in_notes};
 use super::house::{Meter, Progress, data_bytes};
 use super::layout::{
     ChainId, ENTRIES_PER_PAGE, FIRST_LEASE, Identity, Kind, Lease, PAGE, PAGE_LEN, PageHeader,
@@ -466,7 +466,8 @@ fn salvage_one(
         }
         let told = raw.identity.is_some().then_some(&raw);
         let hop = session.best(damaged, salt, chain, told);
-        copy.chain(chain, &mut Reader::over(Arc::clone(damaged), hop, chain), meter)?;
+        let mut reader = Reader::over(Arc::clone(damaged), hop, chain);
+        copy.chain(chain, &mut reader, &mut as_it_is, meter)?;
     }
     if !is_named && copy.bytes() == 0 {
         // A session that a kill cut short before it said anything.

@@ -175,3 +175,31 @@ fn reading_again_gives_the_same() {
         assert_eq!(before, after);
     }
 }
+
+#[test]
+fn a_secret_is_found_and_taken_out_for_good() {
+    let secret = format!("ghp_{}", "a1b2".repeat(9));
+    let words = format!("use {secret} now");
+    let script = format!("claude {ID} user '\"{words}\"' u1 null\necho {secret}\n");
+    let (home, agent) = home_with("claude", &script);
+    run(&home, &[&agent, "-p", &words]);
+    let holds = |bytes: &[u8]| bytes.windows(secret.len()).any(|w| w == secret.as_bytes());
+    assert!(holds(&home.store_bytes()));
+    assert!(!holds(&home.dump("chat")) && holds(&home.il(&["dump", "--raw", "chat"])));
+    let found = String::from_utf8(home.il(&["scan"])).expect("text");
+    let spans: Vec<&str> = found.lines().skip(1).filter_map(|l| l.split('\t').nth(2)).collect();
+    assert!(spans.iter().any(|s| s.starts_with("native/0:")), "{found}");
+    assert!(spans.iter().any(|s| s.starts_with("stdout:0+")), "{found}");
+    let before = (home.dump("native/0").len(), home.dump("stdout").len());
+    let mut scrub = vec!["scrub", "@1"];
+    spans.iter().for_each(|span| scrub.extend(["--span", span]));
+    home.il(&scrub);
+    assert_eq!((home.dump("native/0").len(), home.dump("stdout").len()), before);
+    assert_eq!(home.il(&["scan"]), b"SESSION\tKIND\tSPAN\n");
+    let blank = "x".repeat(secret.len());
+    assert_eq!(conversation(&home), [format!("user_message use {blank} now")]);
+    assert!(!holds(&home.store_bytes()));
+    assert!(!holds(&home.il(&["show"])) && !holds(&home.il(&["list", "--json"])));
+    assert_eq!(home.list().len(), 1);
+    home.il(&["verify"]);
+}

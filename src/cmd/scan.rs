@@ -1,0 +1,69 @@
+//! `il scan`: what looks like a secret in a recording, and where.
+
+use super::{home, print, screen};
+use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
+use crate::error::Result;
+use crate::json::write_object;
+use crate::library::{Library, Session, Suspect};
+
+/// `il scan [ID] [--all] [--json]`.
+pub(crate) const COMMAND: Command<Args> = Command {
+    name: "scan",
+    summary: "List what looks like a secret in a recording",
+    flags: &[
+        Flag::switch("all", "In all sessions", |args: &mut Args| args.all = true),
+        Flag::switch("json", "Print one JSON object a line", |args: &mut Args| args.json = true),
+    ],
+    shared: &[],
+    operands: Operands::Each(
+        &[Operand::optional("ID", Hint::Session, "Session, the newest if left out")],
+        |args: &mut Args, word| {
+            args.id = Some(super::id(word)?);
+            Ok(())
+        },
+    ),
+    run,
+};
+
+#[derive(Debug, Default)]
+pub(crate) struct Args {
+    id: Option<String>,
+    all: bool,
+    json: bool,
+}
+
+const HEADINGS: [&str; 3] = ["SESSION", "KIND", "SPAN"];
+
+fn run(args: Args, global: &Global) -> Result<u8> {
+    let library = Library::open(&home::dir(global)?)?;
+    let sessions: Vec<Session> = match args.all && args.id.is_none() {
+        true => library.sessions()?.collect(),
+        false => vec![library.find(args.id.as_deref())?],
+    };
+    let found = sessions.iter().flat_map(|session| {
+        library.suspects(session).into_iter().map(|suspect| (session.id.short(), suspect))
+    });
+    if args.json {
+        for (session, suspect) in found {
+            let mut out = String::new();
+            write_object(&mut out, |o| {
+                o.string("session", &session);
+                o.string("kind", suspect.kind);
+                o.string("span", &span(&suspect));
+            });
+            out.push('\n');
+            print(out)?;
+        }
+    } else {
+        let row = |(session, suspect): (String, Suspect)| {
+            vec![session, suspect.kind.to_owned(), span(&suspect)]
+        };
+        screen::table(&HEADINGS, found.map(row))?;
+    }
+    Ok(0)
+}
+
+fn span(suspect: &Suspect) -> String {
+    let place = &suspect.place;
+    format!("{}:{}+{}", place.stream, place.offset, place.len)
+}
