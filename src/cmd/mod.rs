@@ -28,6 +28,7 @@ mod progress;
 mod prune;
 mod recordings;
 mod rederive;
+mod resume;
 mod rm;
 mod run;
 mod scan;
@@ -93,6 +94,8 @@ pub const COMMANDS: &[Section] = &[
         title: "Also",
         commands: &[&help::COMMAND, &completion::COMMAND, &shell_init::COMMAND, &vt::COMMAND],
     },
+    Section { title: "Go on", commands: &[&resume::COMMAND] },
+    Section { title: "Also", commands: &[&help::COMMAND, &completion::COMMAND, &vt::COMMAND] },
 ];
 
 /// Runs the command that the process's arguments name.

@@ -3,12 +3,12 @@
 use std::env;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::home;
 use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
 use crate::error::Result;
-use crate::library;
+use crate::library::{self, Session};
 use crate::record::relay::End;
 use crate::record::{self, Recorded, Recording, tape};
 use crate::session::{Intent, Meta, SessionId, WindowSize};
@@ -89,6 +89,33 @@ pub(crate) struct Args {
     wait: bool,
     quiet: bool,
     argv: Vec<OsString>,
+    resumed: Option<Resumed>,
+}
+
+/// What a session has of the one it goes on from.
+#[derive(Debug)]
+struct Resumed {
+    from: String,
+    intent: Option<Intent>,
+    dir: PathBuf,
+}
+
+impl Args {
+    /// Goes on, in `dir`, with what `session` began.
+    pub(super) fn resumed(argv: Vec<OsString>, dir: &Path, session: &Session) -> Args {
+        let resumed = Resumed {
+            from: session.id.to_string(),
+            intent: session.meta.intent.clone(),
+            dir: dir.to_owned(),
+        };
+        Args {
+            name: session.meta.name.clone(),
+            tags: session.meta.tags.clone(),
+            argv,
+            resumed: Some(resumed),
+            ..Args::default()
+        }
+    }
 }
 
 fn text(value: OsString) -> std::result::Result<String, String> {
@@ -103,9 +130,15 @@ fn size(text: &str) -> std::result::Result<WindowSize, String> {
     parsed.ok_or_else(|| "not COLSxROWS, each from 1 to 65535".to_owned())
 }
 
-fn run(args: Args, global: &Global) -> Result<u8> {
+/// Runs the command and records it; the exit status is the command's own.
+pub(super) fn run(args: Args, global: &Global) -> Result<u8> {
     let dir = home::dir(global);
     let mut environment: Vec<(OsString, OsString)> = env::vars_os().collect();
+    if let Some(resumed) = &args.resumed {
+        for (_, value) in environment.iter_mut().filter(|(name, _)| name == "PWD") {
+            *value = resumed.dir.clone().into_os_string();
+        }
+    }
     if let (Some(_), Ok(dir)) = (&global.home, &dir) {
         // `il mark` and its like inside the command are to find the same store.
         environment.retain(|(name, _)| name != "INTENTLOOP_HOME");
@@ -164,7 +197,10 @@ fn facts(args: &Args) -> Meta {
     let intent = args.intent.clone().or_else(|| utf8("INTENT_ID"));
     let intent = match intent {
         Some(id) => Some(Intent { id, title: None }),
-        None => root.and_then(|root| intent_of(&root)),
+        None => {
+            let earlier = args.resumed.as_ref().and_then(|resumed| resumed.intent.clone());
+            earlier.or_else(|| root.and_then(|root| intent_of(&root)))
+        }
     };
     Meta {
         argv: args.argv.clone(),
@@ -173,6 +209,7 @@ fn facts(args: &Args) -> Meta {
         tags: args.tags.clone(),
         intent,
         parent: utf8("IL_SESSION"),
+        resumed_from: args.resumed.as_ref().map(|resumed| resumed.from.clone()),
         term: utf8("TERM"),
         host: process::host_name().map(|h| h.to_string_lossy().into_owned()),
         user: utf8("USER")

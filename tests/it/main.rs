@@ -18,6 +18,7 @@ mod util;
 mod relay;
 mod search;
 mod shell_init;
+mod resume;
 mod store;
 mod tail;
 mod tidy;
