@@ -378,8 +378,10 @@ impl Run<'_> {
             let at = evidence.stream.strip_prefix("native/").and_then(|n| n.parse::<usize>().ok());
             let Some(source) = at.and_then(|at| sources.get(at)) else { return true };
             evidence.stream.clone_from(&source.file.stream);
-            // What was there before the run is no part of it.
-            let grows = !source.rel.ends_with(".db") && !source.rel.ends_with(".json");
+            // What was there before the run is no part of it. A database, its log, and what is
+            // rewritten whole, are not in the order of time.
+            let rewritten = [".db", ".db-wal", ".json"];
+            let grows = !rewritten.iter().any(|tail| source.rel.ends_with(tail));
             !(grows && source.file.start_len.is_some_and(|len| evidence.offset < len))
         };
         let earliest = meta.started.unix_us - SLACK_US;
