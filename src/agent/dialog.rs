@@ -393,7 +393,8 @@ fn same(a: &Dialog, b: &Dialog) -> bool {
 pub fn join(events: &mut Vec<Event>, approvals: Vec<Event>) {
     for mut seen in approvals {
         let Body::Approval(ask) = &mut seen.body else { continue };
-        let Some(at) = call_of(events, ask, seen.time) else {
+        let call = call_of(events, ask, seen.time);
+        let Some(at) = call.or_else(|| answered(events, ask, seen.time)) else {
             let place = events
                 .iter()
                 .rposition(|e| e.time.is_some() && e.time.map(us) <= seen.time.map(us));
@@ -456,6 +457,22 @@ fn call_of(events: &[Event], ask: &Approval, time: Option<WallTime>) -> Option<u
         _ => i64::MAX,
     };
     (0..events.len()).filter(fits).min_by_key(nearest)
+}
+
+/// The call of the only approval near in time that the transcript says was decided the same: a
+/// warning can take the place of the call's words in a dialog.
+fn answered(events: &[Event], ask: &Approval, time: Option<WallTime>) -> Option<usize> {
+    let near = |event: &Event| {
+        let both = event.time.zip(time);
+        both.is_some_and(|(stated, seen)| (us(stated) - us(seen)).abs() <= JOIN_US)
+    };
+    let mut stated = events.iter().filter(|e| near(e)).filter_map(|e| match &e.body {
+        Body::Approval(a) if a.key.is_none() && a.decision == ask.decision => a.call_id.as_ref(),
+        _ => None,
+    });
+    let (id, more) = (stated.next()?, stated.next());
+    let is_it = |e: &Event| matches!(&e.body, Body::ToolCall(c) if c.call_id.as_ref() == Some(id));
+    events.iter().position(is_it).filter(|_| more.is_none())
 }
 
 fn claimed(events: &[Event], call_id: Option<&str>) -> bool {
