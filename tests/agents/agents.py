@@ -32,6 +32,8 @@ class Agent:
     leave: str = "/exit"
     # It has no tools, and takes its edits from the text.
     edits_in_text: bool = False
+    # It puts a prompt of several words from its command line into quotes.
+    quotes_prompt: bool = False
     # To refuse a call is to interrupt it.
     refusal_interrupts: bool = False
     # Turns it cannot be driven through, and why.
@@ -179,6 +181,7 @@ AGENTS = [
         keys=[], one_shot=["run", "--auto", "{prompt}"], setup=opencode,
         ready=r"Ask anything|ctrl\+p", asks=r"Permission required",
         refuse=["right", "right", "enter", "settle", "enter"], interrupt=["esc", "esc"],
+        quotes_prompt=True,
     ),
     Agent(
         "copilot",
@@ -212,7 +215,7 @@ AGENTS = [
         env=CLOSED | {"CLINE_TELEMETRY_DISABLED": "1", "DO_NOT_TRACK": "1",
                       "DISABLE_TELEMETRY": "1", "CLINE_NO_AUTO_UPDATE": "1"},
         keys=["--auto-approve", "false"], one_shot=["{prompt}"], setup=cline,
-        ready=r"Ask anything|What can I do for you", asks=r"Approve\?|approve this|Allow this",
+        ready=r"Ask anything|What can I do for you", asks=r"Approve tool call\?", allow=["y"], refuse=["n"],
         greetings=[(r"ClinePass", ["esc"])],
         lacks={"reasoning": "its messages do not say how much was reasoning",
                "interrupts": "it writes no word of an interruption"},
@@ -225,12 +228,15 @@ AGENTS = [
                       "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
         keys=["--model", "openai/mock-model", "--edit-format", "diff", "--no-show-model-warnings",
               "--no-gitignore"],
-        one_shot=["--model", "openai/mock-model", "--edit-format", "diff", "--yes-always",
+        one_shot=["--model", "openai/mock-model", "--edit-format", "diff", "--yes-always", "--no-stream",
                   "--no-show-model-warnings", "--no-gitignore", "--message", "{prompt}"],
         setup=nothing, ready=r"(?m)^diff>", asks=r"\(Y\)es/\(N\)o[^\n]*:\s*\Z",
         allow=["y", "enter"], refuse=["n", "enter"], interrupt=["ctrl-c"], edits_in_text=True,
         lacks={"reasoning": "it writes down what was sent and received, no more",
                "cached": "it writes down what was sent and received, no more",
+               "tokens keys": "it guesses the tokens of an answer that is streamed",
+               "tokens resume": "it guesses the tokens of an answer that is streamed",
+               "thoughts one-shot": "it writes down no reasoning of an answer that comes whole",
                "approvals one-shot": "what --yes-always answers looks as if a person did"},
         cannot={"fail": "has no tools", "allow": "has no tools", "refuse": "has no tools",
                 "slow": "leaves no word of an interruption but what was said"},
