@@ -1,5 +1,6 @@
 //! The integration tests: one binary, a module a theme, each driving the real `il`.
 
+mod agents;
 mod ask;
 mod chroot;
 mod cli;
