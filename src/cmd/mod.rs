@@ -37,6 +37,7 @@ mod scrub;
 mod search;
 mod shell_init;
 mod show;
+mod stats;
 mod tail;
 mod stage;
 mod verify;
@@ -62,6 +63,7 @@ pub const COMMANDS: &[Section] = &[
             &search::COMMAND,
             &play::COMMAND,
             &diff::COMMAND,
+            &stats::COMMAND,
             &attach::COMMAND,
             &tail::COMMAND,
             &approvals::COMMAND,

@@ -20,6 +20,7 @@ mod relay;
 mod search;
 mod shell_init;
 mod resume;
+mod stats;
 mod store;
 mod tail;
 mod tidy;
