@@ -318,7 +318,7 @@ fn numbers(derived: &Derived, say: &mut dyn FnMut(&str, &str), cost: &dyn Fn() -
 
 /// The rounds of an actor and a critic, and how many there were: a row each.
 fn iterations(library: &Library, session: &Session) -> (usize, String) {
-    if session.meta.imported.is_none() {
+    if session.meta.imported.is_none() && session.meta.derived.is_none() {
         return (0, String::new());
     }
     let headings = ["ITER", "TIME", "ACTOR", "EXIT", "DURATION", "FILES", "DECISION", "FEEDBACK"];

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::event::{
     self, Body, Event, Evidence, MessageForm, Source, TurnEnd, UserMessage, count, number, turns,
 };
-use crate::format::text;
+use crate::format::{codeloops, text};
 use crate::json::{self, Object, Value};
 use crate::record::side::SOURCES;
 use crate::session::{DERIVED_VERSION, Derived, NativeFile, Status};
@@ -450,6 +450,13 @@ impl Run<'_> {
 
     /// Reads JSON that an agent wrote to its stdout; whether there was any.
     fn stream(&self, account: &mut Account) -> bool {
+        if let Some(text) = codeloops::session_of(&self.tape.stdout) {
+            let session = codeloops::parse(text.as_bytes(), "stdout").unwrap_or_default();
+            account.derived.source = "jsonstream".to_owned();
+            account.derived.conf = 1.0;
+            account.events = session.events;
+            return true;
+        }
         let name = self.known.map(|known| known.agent.name);
         let Some(mut transcript) = stream::read(&self.tape.stdout, name) else { return false };
         transcript

@@ -55,7 +55,11 @@ fn is(argv: &[OsString], name: &str) -> bool {
 /// The store cannot be read or written.
 pub fn take_own_log(dir: &Path, id: SessionId) -> Result<bool> {
     let library = Library::open_to_change(dir)?;
-    let session = library.find(Some(&id.to_string()))?;
+    let session = library.find_at_once(Some(&id.to_string()))?;
+    // Another process reads the recording already, and knows what such output says.
+    if session.meta.deriver.is_some() && !keeps_a_log(&session.meta.argv) {
+        return Ok(false);
+    }
     let Some((log, foreign)) = log_of(&library, &session) else { return Ok(false) };
     let files: Vec<File<'_>> = log.files.iter().map(|(path, bytes)| File { path, bytes }).collect();
     let places = native::places(&files, &log.spine);
@@ -141,7 +145,7 @@ fn codeloops_output(library: &Library, session: &Session) -> Option<(Log, Foreig
     if !codeloops::is_log(&output(HEAD_LEN)?) {
         return None;
     }
-    let text = codeloops::session_of(&output(LOG_LEN_MAX)?, "", "")?;
+    let text = codeloops::session_of(&output(LOG_LEN_MAX)?)?;
     let name = "session.jsonl".to_owned();
     let foreign = codeloops::parse(text.as_bytes(), &name)?;
     let files = vec![(name.clone(), text.into_bytes())];

@@ -12,22 +12,20 @@ pub fn is_log(output: &[u8]) -> bool {
     first.is_some_and(|first| first.str_at("event") == Some("loop_started"))
 }
 
-/// The session file that these events give, as documented; None if they are others. Numbers of
-/// iterations stay as they are. What is no JSON is passed over: it is for people.
-pub fn session_of(output: &[u8], actor: &str, critic: &str) -> Option<String> {
+/// The session file that these events give, as documented, but that they do not name the agents;
+/// None if they are others. Numbers of iterations stay as they are. What is no JSON is passed over: it is for people.
+pub fn session_of(output: &[u8]) -> Option<String> {
     if !is_log(output) {
         return None;
     }
-    let mut loops = Loop { actor, critic, ..Loop::default() };
+    let mut loops = Loop::default();
     json::records(output).filter_map(|record| record.value.ok()).for_each(|v| loops.take(&v));
     loops.iteration();
     Some(loops.out)
 }
 
 #[derive(Default)]
-struct Loop<'a> {
-    actor: &'a str,
-    critic: &'a str,
+struct Loop {
     out: String,
     /// The iteration at hand.
     round: Option<Object>,
@@ -35,20 +33,19 @@ struct Loop<'a> {
     errors: String,
 }
 
-impl Loop<'_> {
+impl Loop {
     fn take(&mut self, event: &Value) {
         let member = |name: &str| event.get(name).cloned().unwrap_or_default();
         let kind = event.str_at("event").unwrap_or_default();
         match kind {
             "loop_started" => {
-                let (actor, critic) = (self.actor.into(), self.critic.into());
                 self.line([
                     ("type", "session_start".into()),
                     ("timestamp", member("timestamp")),
                     ("prompt", member("prompt")),
                     ("working_dir", member("working_dir")),
-                    ("actor_agent", actor),
-                    ("critic_agent", critic),
+                    ("actor_agent", Value::Null),
+                    ("critic_agent", Value::Null),
                     ("actor_model", Value::Null),
                     ("critic_model", Value::Null),
                     ("max_iterations", Value::Null),
@@ -161,7 +158,7 @@ a line for people
 
     #[test]
     fn a_log_gives_the_session_that_was_not_kept() {
-        let text = session_of(LOG.as_bytes(), "claude", "claude").expect("a log");
+        let text = session_of(LOG.as_bytes()).expect("a log");
         let session = parse(text.as_bytes(), "x").expect("a session");
         assert!(session.broken.is_empty(), "{:?}", session.broken);
         assert_eq!(session.status, Some(Status::Succeeded));
@@ -184,11 +181,11 @@ a line for people
     #[test]
     fn a_log_may_stop_anywhere_and_others_are_none() {
         for (at, _) in LOG.match_indices('\n').skip(1) {
-            let text = session_of(&LOG.as_bytes()[..at], "a", "b").expect("a log");
+            let text = session_of(&LOG.as_bytes()[..at]).expect("a log");
             assert!(parse(text.as_bytes(), "x").is_some(), "{at}");
         }
         for other in ["", "text", "{\"event\":\"done\"}", "{\"type\":\"result\"}"] {
-            assert!(session_of(other.as_bytes(), "a", "b").is_none(), "{other}");
+            assert!(session_of(other.as_bytes()).is_none(), "{other}");
         }
     }
 }

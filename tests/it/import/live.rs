@@ -105,18 +105,22 @@ const LOG: &str = r#"{"event":"loop_started","prompt":"Fix it","working_dir":"/w
 /// Whatever the command is called, and whether or not codeloops has kept a file.
 #[test]
 fn the_events_of_codeloops_on_stdout_are_enough() {
-    let place = Place::new();
-    fs::write(place.path("log"), LOG).expect("a file");
-    place.record(&["cat", "log"]);
-    let show = stdout(&mut place.house.il(&["show"]));
-    assert!(show.contains("\nIterations: 1\n") && show.contains(" done "), "{show}");
-    let export = stdout(&mut place.house.il(&["export", "codeloops"]));
-    let lines: Vec<Value> =
-        export.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    let kinds: Vec<&str> = lines.iter().filter_map(|line| line["type"].as_str()).collect();
-    assert_eq!(kinds, ["session_start", "iteration", "session_end"]);
-    assert_eq!(lines[1]["git_files_changed"], 2);
+    let shell = ["sh", "-c", "cat log"];
+    for words in [&["cat", "log"][..], &shell] {
+        let place = Place::new();
+        fs::write(place.path("log"), LOG).expect("a file");
+        place.record(words);
+        let show = stdout(&mut place.house.il(&["show"]));
+        assert!(show.contains("\nIterations: 1\n") && show.contains(" done "), "{show}");
+        let export = stdout(&mut place.house.il(&["export", "codeloops"]));
+        let lines: Vec<Value> =
+            export.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let kinds: Vec<&str> = lines.iter().filter_map(|line| line["type"].as_str()).collect();
+        assert_eq!(kinds, ["session_start", "iteration", "session_end"]);
+        assert_eq!(lines[1]["git_files_changed"], 2);
+    }
 
+    let place = Place::new();
     // Other JSON is output like any other.
     fs::write(place.path("log"), "{\"event\":\"done\"}\n").expect("a file");
     place.record(&["cat", "log"]);
