@@ -1,12 +1,15 @@
 //! A session's events as they come.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::{Duration, Instant};
 
 use super::derive::MARK;
 use super::events::{end_of, noted, start_of};
 use super::{Library, Session};
 use crate::error::Result;
 use crate::event::{Event, Source};
+use crate::json::Value;
 use crate::store::layout::{CONT, MORE};
 use crate::store::{Chain, Item, RECORD_LEN_MAX, Reader, StreamId, Why};
 
@@ -49,9 +52,18 @@ pub struct Following<'a> {
     notes: Whole,
     /// How much was read of each entry that holds additions.
     added: BTreeMap<[u8; 16], usize>,
+    /// What was read out of the recording and handed over.
+    told: HashSet<u64>,
+    /// When the recording is to be read again, while an agent works in it.
+    read_at: Option<Instant>,
     seq: u64,
     over: bool,
 }
+
+/// A recording that grows is read again no sooner than this,
+const READ_EVERY: Duration = Duration::from_secs(1);
+/// and takes no more than one part in so many of the time.
+const READ_REST: u32 = 20;
 
 impl Library {
     /// Follows a session's events from its start.
@@ -63,6 +75,8 @@ impl Library {
             tape: reader(Chain::Tape),
             notes: reader(Chain::Notes),
             added: BTreeMap::new(),
+            told: HashSet::new(),
+            read_at: session.agent().map(|_| Instant::now()),
             seq: 0,
             over: false,
         }
@@ -83,6 +97,17 @@ impl Following<'_> {
         let tape_over = read(&mut self.tape, &self.session, &mut events);
         let notes_over = read(&mut self.notes, &self.session, &mut events);
         self.over = tape_over && notes_over;
+        if !self.over && self.read_at.is_some_and(|at| at <= Instant::now()) {
+            let began = Instant::now();
+            let read = self.library.conversation(&self.session);
+            // What is guessed or computed is so anew each time.
+            let stated = |e: &Event| matches!(e.source, Source::Transcript | Source::JsonStream);
+            let sure = read.into_iter().filter(stated);
+            events.extend(sure.map(|event| timed(event, &self.session, 0)));
+            let ended = Instant::now();
+            self.read_at = Some(ended + ((ended - began) * READ_REST).max(READ_EVERY));
+        }
+        events.retain(|event| !is_derived(event) || self.told.insert(mark_of(event)));
         self.read_added(&mut events)?;
         events.sort_by_key(|event| event.mono_ns.unwrap_or(0));
         if self.seq == 0 {
@@ -125,6 +150,15 @@ fn timed(event: Event, session: &Session, t_us: u64) -> Event {
 /// Whether an event was read out of a recording, rather than noted by the recorder or added.
 fn is_derived(event: &Event) -> bool {
     !matches!(event.source, Source::User) && event.evidence.is_some()
+}
+
+/// What makes an event the same one when the recording is read again: not its number or turn.
+fn mark_of(event: &Event) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let time_ms = event.time.map(|time| time.unix_us.div_euclid(1000));
+    (event.body.kind(), &event.id, time_ms, &event.stream).hash(&mut hasher);
+    Value::from(event.fields()).to_string().hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The streams that hold events.

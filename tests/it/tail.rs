@@ -179,3 +179,48 @@ fn a_command_finds_the_store_it_is_recorded_in() {
     assert_eq!(told(&json_lines(&markers)), ["marker here"]);
     assert!(!house.file().exists(), "the other store was not touched");
 }
+
+/// Writes a transcript as Claude Code does, and works on until it is told to end.
+const CLAUDE: &str = r#"#!/bin/sh
+dir=$HOME/.claude/projects/$(pwd -P | sed 's/[^A-Za-z0-9]/-/g')
+mkdir -p "$dir"
+line() {
+    printf '{"parentUuid":%s,"isSidechain":false,"type":"%s","message":%s,"uuid":"%s","timestamp":"%s","sessionId":"5b1c1f6e-0000-4000-8000-000000000001","cwd":"%s","version":"2.1.197"}\n' \
+        "$1" "$2" "$3" "$4" "$(date -u +%Y-%m-%dT%H:%M:%S.000Z)" "$(pwd -P)" \
+        >>"$dir/5b1c1f6e-0000-4000-8000-000000000001.jsonl"
+}
+line null user '{"role":"user","content":"Count the sheep"}' u1
+line '"u1"' assistant '{"id":"msg_1","role":"assistant","model":"m","content":[{"type":"text","text":"There are two."}]}' a1
+read end
+"#;
+
+/// What an agent is told and says is there while it works, and once.
+#[test]
+fn an_agent_is_followed_while_it_works() {
+    use std::os::unix::fs::PermissionsExt;
+    let house = House::new();
+    let scratch = crate::plain::Scratch::new();
+    let program = scratch.path().join("claude");
+    std::fs::write(&program, CLAUDE).expect("a program");
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(&program, mode).expect("its mode");
+    let mut command = house.il(&["run", "--record-stdin"]);
+    command.arg(&program).env("HOME", scratch.path()).current_dir(scratch.path());
+    let mut agent = command.stdin(Stdio::piped()).spawn().expect("il run");
+    let running = || run(&mut house.il(&["list", "--status", "running"])).status.success();
+    crate::util::wait_until("the session", || running().then_some(()));
+    let mut tail = house.il(&["tail", "--json", "--only", "user_message,assistant_message"]);
+    let mut tail = tail.stdout(Stdio::piped()).spawn().expect("il tail");
+    let mut said = BufReader::new(tail.stdout.take().expect("its output"));
+    let mut lines = String::new();
+    while lines.lines().count() < 2 {
+        assert!(said.read_line(&mut lines).expect("a line") > 0, "too soon at its end: {lines}");
+    }
+    // The agent is still at work.
+    drop(agent.stdin.take());
+    said.read_to_string(&mut lines).expect("the rest");
+    tail.wait().expect("il tail ends");
+    agent.wait().expect("il run ends");
+    let texts = ["user_message Count the sheep", "assistant_message There are two."];
+    assert_eq!(told(&json_lines(&lines)), texts);
+}
