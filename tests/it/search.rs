@@ -4,7 +4,7 @@ use intentloop::Event;
 use intentloop::event::{
     AssistantMessage, Body, Source, Thought, ToolCall, ToolResult, UserMessage,
 };
-use intentloop::session::{Meta, SessionId};
+use intentloop::session::{DERIVED_VERSION, Derived, Meta, SessionId};
 use intentloop::store::{Access, Exit, NewSession, Store, StreamId};
 use intentloop::time::WallTime;
 use serde_json::Value;
@@ -21,7 +21,10 @@ fn add_agent(house: &House, number: u8, screen: &[&str], keys: &str, said: Vec<B
     let start_us = START_US + i64::from(number) * 60_000_000;
     let started = WallTime { unix_us: start_us, offset_s: 0 };
     let id = SessionId::new((start_us / 1000) as u64, [number; 10]);
-    let meta = Meta { id: Some(id), started, argv: vec!["claude".into()], ..Meta::default() };
+    // The conversation that is kept is the present one.
+    let derived = Derived { version: DERIVED_VERSION, ..Derived::default() };
+    let argv = vec!["claude".into()];
+    let meta = Meta { id: Some(id), started, argv, derived: Some(derived), ..Meta::default() };
     let store = Store::open(&house.dir(), Access::Write).expect("a store");
     let json = meta.to_json();
     let new = NewSession { id: id.0, start_us, label: [0; 16], meta: json.as_bytes() };
@@ -173,7 +176,7 @@ fn a_password_is_not_found_and_what_was_typed_is() {
     term.finish();
     assert!(dir.exists());
     let texts: Vec<_> = hits(&house, &["needle"]).into_iter().map(|(_, text)| text).collect();
-    assert_eq!(texts, ["name: plain-needle"], "shown; typing it is the same");
+    assert_eq!(texts, ["plain-needle", "name: plain-needle"], "said and shown, not typed again");
     assert_eq!(hits(&house, &["needle", "--in", "keys"]), [("keys".into(), "plain-needle".into())]);
 }
 
