@@ -293,8 +293,8 @@ fn as_text(total: &Sums, groups: &[BTreeMap<String, Sums>; 4]) -> String {
             .collect();
         say("Time", parts.join(", "));
     }
-    if total.judged > 0 {
-        let share = percent(total.first_try * 1000 / total.judged);
+    if let Some(permille) = (total.first_try * 1000).checked_div(total.judged) {
+        let share = percent(permille);
         say("Right at the first try", format!("{} of {} ({share})", total.first_try, total.judged));
     }
     if total.turns > 0 {
