@@ -7,7 +7,9 @@ use super::house::{self, Meter, Progress};
 use super::layout::{self, Cell, Identity, Kind, Lease, Status, Super};
 use super::pack::Packer;
 use super::reader::Reader;
-use super::storage::{Held, LOCK_ALLOC, LOCK_GATE, LOCK_TRIES_MAX, Lock, Storage, lock_of_slot};
+use super::storage::{
+    Held, LOCK_ALLOC, LOCK_GATE, LOCK_TRIES_MAX, Lock, Storage, lock_of_slot, lock_patiently,
+};
 use super::stream::{Chain, StreamId};
 use super::{Entry, Store};
 use crate::error::{Error, Result};
@@ -239,7 +241,8 @@ impl Store {
         let what = "cannot compact";
         let cannot = |e: &io::Error| self.error(what, e);
         let storage = self.writing_handle()?;
-        let alone = storage.try_lock(LOCK_GATE, Lock::Exclusive).map_err(|e| cannot(&e))?;
+        let alone =
+            lock_patiently(&*storage, LOCK_GATE, Lock::Exclusive).map_err(|e| cannot(&e))?;
         if !alone {
             return Err(Error::failed(format!("{what} {}", self.path().display()))
                 .why("sessions are being written")

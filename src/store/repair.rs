@@ -3,7 +3,7 @@
 
 use super::catalog;
 use super::house::Progress;
-use super::storage::{LOCK_GATE, Lock, Storage};
+use super::storage::{LOCK_GATE, Lock, Storage, lock_patiently};
 use super::verify::salvage_from;
 use super::{Access, Copied, FileStorage, Store};
 use crate::error::{Error, Result};
@@ -29,13 +29,14 @@ pub struct Repaired {
 /// `<name>.damaged-<stamp>`; whatever fails, it has not been changed.
 ///
 /// # Errors
-/// Sessions are being written; the store is of a newer version; the new file cannot be written.
+/// Sessions are being written (what tidies up behind one that has ended is waited for); the store
+/// is of a newer version; the new file cannot be written.
 pub fn repair(dir: &Path, stamp: &str, progress: &mut dyn FnMut(Progress)) -> Result<Repaired> {
     let path = super::path_in(dir);
     let cannot = |e: &io::Error| Error::io(format!("cannot repair {}", path.display()), e);
     let damaged = FileStorage::open(&path, true).map_err(|e| cannot(&e))?;
     super::check_owner(&damaged, &path)?;
-    let alone = damaged.try_lock(LOCK_GATE, Lock::Exclusive).map_err(|e| cannot(&e))?;
+    let alone = lock_patiently(&damaged, LOCK_GATE, Lock::Exclusive).map_err(|e| cannot(&e))?;
     if !alone || !damaged.is_current().map_err(|e| cannot(&e))? {
         return Err(Error::failed(format!("cannot repair {}", path.display()))
             .why("sessions are being written")
