@@ -92,12 +92,11 @@ pub const COMMANDS: &[Section] = &[
         title: "Inside a session",
         commands: &[&mark::COMMAND, &event::COMMAND, &ask::COMMAND, &answer::COMMAND],
     },
+    Section { title: "Go on", commands: &[&resume::COMMAND] },
     Section {
         title: "Also",
         commands: &[&help::COMMAND, &completion::COMMAND, &shell_init::COMMAND, &vt::COMMAND],
     },
-    Section { title: "Go on", commands: &[&resume::COMMAND] },
-    Section { title: "Also", commands: &[&help::COMMAND, &completion::COMMAND, &vt::COMMAND] },
 ];
 
 /// Runs the command that the process's arguments name.
