@@ -222,6 +222,9 @@ fn as_text(library: &Library, session: &Session, prices: &Prices) -> Result<Stri
     if let Some(parent) = &meta.parent {
         say("Inside session", parent);
     }
+    if let Some(old) = &meta.resumed_from {
+        say("Resumed from", old);
+    }
     let account = account(library, session);
     if let Some(derived) = &account {
         sources(derived, &mut say);

@@ -107,6 +107,8 @@ fn a_conversation_goes_on_where_it_was() {
     let output = elsewhere.env("PATH", project.path()).current_dir("/").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(text, format!("args=--resume {ID} pwd={dir}\n"));
+    let line = format!("\nResumed from: {first}\n");
+    assert!(project.text(&["show"]).contains(&line));
     let show = project.home.show();
     assert_eq!(
         [&show["resumed_from"], &show["intent"]["id"], &show["cwd"]],
