@@ -4,6 +4,7 @@ use std::env;
 use std::io::Write;
 use std::process::{Command as Process, Stdio};
 
+use super::pick::{self, Picks};
 use super::{home, print, screen};
 use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
 use crate::error::{Error, Result};
@@ -22,9 +23,12 @@ const PIPED_COLUMNS: usize = 80;
 pub(crate) const COMMAND: Command<Args> = Command {
     name: "diff",
     summary: "Show what a session changed in its repository",
-    flags: &[Flag::switch("stat", "Only the files, and how many lines", |args: &mut Args| {
-        args.stat = true;
-    })],
+    flags: &[
+        pick::flag(),
+        Flag::switch("stat", "Only the files, and how many lines", |args: &mut Args| {
+            args.stat = true;
+        }),
+    ],
     shared: &[],
     operands: Operands::Each(
         &[Operand::optional("ID", Hint::Session, "Session, the newest if left out")],
@@ -40,11 +44,19 @@ pub(crate) const COMMAND: Command<Args> = Command {
 pub(crate) struct Args {
     id: Option<String>,
     stat: bool,
+    pick: bool,
+}
+
+impl Picks for Args {
+    fn pick(&mut self) {
+        self.pick = true;
+    }
 }
 
 fn run(args: Args, global: &Global) -> Result<u8> {
     let library = Library::open(&home::dir(global)?)?;
-    let session = library.with_changes(library.find(args.id.as_deref())?);
+    let session = pick::session(&library, args.pick, args.id.as_deref())?;
+    let session = library.with_changes(session);
     let changes = changes(&session)?;
     let text = match args.stat {
         true => stat(changes),

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use super::pick::{self, Picks};
 use super::{home, moment};
 use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
 use crate::error::{Error, Result};
@@ -17,6 +18,7 @@ pub(crate) const COMMAND: Command<Args> = Command {
     name: "dump",
     summary: "Print a stream of a session",
     flags: &[
+        pick::flag(),
         Flag::value(
             "output",
             "FILE",
@@ -56,16 +58,24 @@ pub(crate) struct Args {
     output: Option<OsString>,
     raw: bool,
     at: Option<String>,
+    pick: bool,
+}
+
+impl Picks for Args {
+    fn pick(&mut self) {
+        self.pick = true;
+    }
 }
 
 fn run(args: Args, global: &Global) -> Result<u8> {
     let library = Library::open(&home::dir(global)?)?;
     let (session, stream, place) = match span(&args.words)? {
         Some((place, words)) => {
-            (library.find(words.map(String::as_str))?, "span".into(), Some(place))
+            let id = words.map(String::as_str);
+            (pick::session(&library, args.pick, id)?, "span".into(), Some(place))
         }
         None => {
-            let (session, stream) = meant(&library, &args.words)?;
+            let (session, stream) = meant(&library, args.pick, &args.words)?;
             (session, stream, None)
         }
     };
@@ -139,11 +149,14 @@ fn span(words: &[String]) -> Result<Option<(Evidence, Option<&String>)>> {
 }
 
 /// The session and the stream that are meant: the words may stand in either order.
-fn meant(library: &Library, words: &[String]) -> Result<(Session, String)> {
+fn meant(library: &Library, picks: bool, words: &[String]) -> Result<(Session, String)> {
+    let find = |id: Option<&String>| pick::session(library, picks, id.map(String::as_str));
     match words {
-        [stream] => Ok((library.find(None)?, stream.clone())),
-        [a, b] if STREAMS.contains(&a.as_str()) => Ok((library.find(Some(b))?, a.clone())),
-        [a, b] if STREAMS.contains(&b.as_str()) => Ok((library.find(Some(a))?, b.clone())),
+        [stream] => Ok((find(None)?, stream.clone())),
+        [a, b] if STREAMS.contains(&b.as_str()) && !STREAMS.contains(&a.as_str()) => {
+            Ok((find(Some(a))?, b.clone()))
+        }
+        [a, b] if picks || STREAMS.contains(&a.as_str()) => Ok((find(Some(b))?, a.clone())),
         [a, b] => match library.find(Some(b)) {
             Ok(session) => Ok((session, a.clone())),
             Err(error) => match library.find(Some(a)) {

@@ -22,6 +22,7 @@ mod last;
 mod list;
 mod moment;
 mod mark;
+mod pick;
 mod pin;
 mod play;
 mod progress;

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use super::pick::{self, Picks};
 use super::stage::{Happening, Key, Stage};
 use super::{home, moment, print};
 use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
@@ -18,6 +19,7 @@ pub(crate) const COMMAND: Command<Args> = Command {
     name: "play",
     summary: "Replay a session on the terminal",
     flags: &[
+        pick::flag(),
         Flag::value("speed", "X", "Play X times as fast", |args: &mut Args, value| {
             args.speed = Some(number(&value, SPEED_MAX)?);
             Ok(())
@@ -53,6 +55,13 @@ pub(crate) struct Args {
     idle_s: Option<f64>,
     from: Option<String>,
     until: Option<String>,
+    pick: bool,
+}
+
+impl Picks for Args {
+    fn pick(&mut self) {
+        self.pick = true;
+    }
 }
 
 const SPEED_MIN: f64 = 1.0 / 64.0;
@@ -85,7 +94,7 @@ fn number(value: &std::ffi::OsStr, max: f64) -> std::result::Result<f64, String>
 
 fn run(args: Args, global: &Global) -> Result<u8> {
     let library = Library::open(&home::dir(global)?)?;
-    let session = library.find(args.id.as_deref())?;
+    let session = pick::session(&library, args.pick, args.id.as_deref())?;
     let when = |text: &Option<String>| match text {
         Some(text) => moment::parse(text, &library, &session).map(Some),
         None => Ok(None),
@@ -268,7 +277,7 @@ impl Show {
                 let t_us = self.marks.iter().rfind(before).map_or(0, |mark| mark.t_us);
                 self.seek(t_us);
             }
-            Key::Char(_) => {}
+            _ => {}
         }
         self.say();
         true

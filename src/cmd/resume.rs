@@ -8,6 +8,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::pick::{self, Picks};
 use super::{home, print, run};
 use crate::agent::{self, Agent, locate};
 use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
@@ -21,6 +22,7 @@ pub(crate) const COMMAND: Command<Args> = Command {
     name: "resume",
     summary: "Go on with an agent's conversation",
     flags: &[
+        pick::flag(),
         Flag::switch("dry-run", "Print what would be done", |args: &mut Args| args.dry_run = true),
         Flag::switch(
             "here",
@@ -44,6 +46,13 @@ pub(crate) struct Args {
     id: Option<String>,
     dry_run: bool,
     here: bool,
+    pick: bool,
+}
+
+impl Picks for Args {
+    fn pick(&mut self) {
+        self.pick = true;
+    }
 }
 
 /// What going on with a session takes.
@@ -73,7 +82,7 @@ enum Source {
 fn run(args: Args, global: &Global) -> Result<u8> {
     let library = Library::open(&home::dir(global)?)?;
     let session = meant(&library, &args)?;
-    let plan = plan(&session, args.here && args.id.is_some())?;
+    let plan = plan(&session, args.here && args.id.is_some() && !args.pick)?;
     if args.dry_run {
         print(as_text(&library, &session, &plan))?;
         return Ok(0);
@@ -87,14 +96,21 @@ fn run(args: Args, global: &Global) -> Result<u8> {
 
 /// The session that the words mean.
 fn meant(library: &Library, args: &Args) -> Result<Session> {
-    if args.id.is_some() || !args.here {
-        return library.find(args.id.as_deref());
+    let id = args.id.as_deref();
+    if !args.here || id.is_some() && !args.pick {
+        return match args.pick {
+            true => pick::choose(library, id.unwrap_or_default(), &|s| conversation(s).is_ok()),
+            false => library.find(id),
+        };
     }
     let cwd = working_directory()?;
     let root = crate::git::find(&cwd).map_or(cwd, |found| found.root.into());
     let filter = Filter { place: Some(root), ..Filter::default() };
-    let mut here = library.sessions()?.filter(|session| session.matches(&filter));
-    let found = here.find(|session| conversation(session).is_ok());
+    let fits = |session: &Session| session.matches(&filter) && conversation(session).is_ok();
+    if args.pick {
+        return pick::choose(library, id.unwrap_or_default(), &fits);
+    }
+    let found = library.sessions()?.find(fits);
     found.ok_or_else(|| {
         Error::nothing_found("no session of this repository has a conversation to go on with")
             .with_hint("'il list --here' shows the sessions there are")

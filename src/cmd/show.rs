@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use super::pick::{self, Picks};
 use super::{home, moment, print, screen};
 use crate::agent::{Counted, Statement};
 use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
@@ -22,10 +23,13 @@ use crate::time::duration;
 pub(crate) const COMMAND: Command<Args> = Command {
     name: "show",
     summary: "Show what happened in a session",
-    flags: &[Flag::value("at", "TIME", "Paint the screen at TIME", |args: &mut Args, value| {
-        args.at = Some(value.into_string().map_err(|_| "not a time")?);
-        Ok(())
-    })],
+    flags: &[
+        pick::flag(),
+        Flag::value("at", "TIME", "Paint the screen at TIME", |args: &mut Args, value| {
+            args.at = Some(value.into_string().map_err(|_| "not a time")?);
+            Ok(())
+        }),
+    ],
     shared: FLAGS,
     operands: Operands::Each(
         &[Operand::optional("ID", Hint::Session, "Session, the newest if left out")],
@@ -56,6 +60,13 @@ pub(crate) struct Args {
     json: bool,
     at: Option<String>,
     explain: bool,
+    pick: bool,
+}
+
+impl Picks for Args {
+    fn pick(&mut self) {
+        self.pick = true;
+    }
 }
 
 /// Columns that a prompt takes.
@@ -68,7 +79,7 @@ const PIPED_COLUMNS: usize = 200;
 pub(super) fn run(args: Args, global: &Global) -> Result<u8> {
     let dir = home::dir(global)?;
     let library = Library::open(&dir)?;
-    let session = library.find(args.id.as_deref())?;
+    let session = pick::session(&library, args.pick, args.id.as_deref())?;
     if let Some(text) = &args.at {
         let t_us = moment::parse(text, &library, &session)?;
         let (terminal, _) = library.screen_at(&session, t_us);

@@ -16,6 +16,10 @@ const ENTER: &str = "\x1b[?1049h\x1b[0m\x1b[2J\x1b[?25l";
 const LEAVE: &str = "\x1b[?2026l\x1b[0m\x1b[?25h\x1b[?1049l";
 /// Signals that end a program.
 const DEADLY: [Signal; 4] = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM];
+/// Bytes of keys that are read at once.
+const KEYS_LEN_MAX: usize = 256;
+/// How long after an escape, or in the middle of a character, the rest of a key may still come.
+const KEY_WAIT: Duration = Duration::from_millis(30);
 
 /// A terminal on loan.
 #[derive(Debug)]
@@ -48,6 +52,11 @@ pub(super) enum Key {
     Right,
     Up,
     Down,
+    PageUp,
+    PageDown,
+    Home,
+    End,
+    Escape,
 }
 
 impl Stage {
@@ -109,6 +118,11 @@ impl Stage {
         }));
     }
 
+    /// Whether keys can be typed.
+    pub(super) fn has_keys(&self) -> bool {
+        self.keys.is_some()
+    }
+
     /// The terminal's size.
     pub(super) fn size(&self) -> Size {
         match tty::size(self.out.as_fd()) {
@@ -164,10 +178,13 @@ impl Stage {
         }
         match &self.keys {
             Some((keys, _)) if ready > 0 => {
-                let mut bytes = [0; 256];
+                let mut bytes = [0; KEYS_LEN_MAX];
                 match fd::read(keys.as_fd(), &mut bytes) {
                     Ok(0) => self.deadly = Some(Signal::HUP),
-                    Ok(n) => return self.typed(&bytes[..n]),
+                    Ok(n) => {
+                        let n = self.rest_of_key(&mut bytes, n);
+                        return self.typed(&bytes[..n]);
+                    }
                     Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Happening::Time,
                     Err(_) => self.deadly = Some(Signal::HUP),
                 }
@@ -175,6 +192,23 @@ impl Stage {
             }
             _ => Happening::Time,
         }
+    }
+
+    /// Reads on where `bytes[..len]` ends within a key; the new length.
+    fn rest_of_key(&self, bytes: &mut [u8], mut len: usize) -> usize {
+        let Some((keys, _)) = &self.keys else { return len };
+        while len < bytes.len() && is_begun(&bytes[..len]) {
+            let mut set = PollSet::default();
+            set.watch(keys.as_fd(), Interest { read: true, write: false });
+            if set.wait(Some(KEY_WAIT), &self.mask).unwrap_or(0) == 0 {
+                break;
+            }
+            match fd::read(keys.as_fd(), &mut bytes[len..]) {
+                Ok(n) if n > 0 => len += n,
+                _ => break,
+            }
+        }
+        len
     }
 
     fn typed(&mut self, bytes: &[u8]) -> Happening {
@@ -222,22 +256,75 @@ fn keys(bytes: &[u8]) -> Vec<Key> {
     while let [first, tail @ ..] = rest {
         rest = tail;
         if *first != 0x1b {
-            keys.extend((*first < 0x80).then(|| Key::Char(char::from(*first))));
+            let (typed, len) = character(*first, tail);
+            keys.extend(typed.map(Key::Char));
+            rest = &tail[len..];
             continue;
         }
-        let [b'[' | b'O', body @ ..] = tail else { continue };
+        let [b'[' | b'O', body @ ..] = tail else {
+            keys.extend(tail.is_empty().then_some(Key::Escape));
+            continue;
+        };
         let len = body.iter().take_while(|b| matches!(b, 0x20..0x40)).count();
-        let arrow = match body.get(len) {
+        let key = match body.get(len) {
             Some(b'A') => Some(Key::Up),
             Some(b'B') => Some(Key::Down),
             Some(b'C') => Some(Key::Right),
             Some(b'D') => Some(Key::Left),
+            Some(b'H') => Some(Key::Home),
+            Some(b'F') => Some(Key::End),
+            Some(b'~') => match &body[..len] {
+                b"1" | b"7" => Some(Key::Home),
+                b"4" | b"8" => Some(Key::End),
+                b"5" => Some(Key::PageUp),
+                b"6" => Some(Key::PageDown),
+                _ => None,
+            },
             _ => None,
         };
-        keys.extend(arrow);
+        keys.extend(key);
         rest = body.get(len + 1..).unwrap_or(&[]);
     }
     keys
+}
+
+/// The character that begins with `first`, if it is one, and how many bytes of `tail` it takes.
+fn character(first: u8, tail: &[u8]) -> (Option<char>, usize) {
+    let len = continued(first);
+    let mut bytes = vec![first];
+    bytes.extend(tail.iter().take(len).take_while(|byte| is_continuation(**byte)));
+    let typed = std::str::from_utf8(&bytes).ok().and_then(|text| text.chars().next());
+    (typed, bytes.len() - 1)
+}
+
+/// How many bytes of a character follow its first.
+fn continued(first: u8) -> usize {
+    match first {
+        0xc0..0xe0 => 1,
+        0xe0..0xf0 => 2,
+        0xf0..0xf8 => 3,
+        _ => 0,
+    }
+}
+
+fn is_continuation(byte: u8) -> bool {
+    byte & 0xc0 == 0x80
+}
+
+/// Whether `bytes` end within a key: after an escape, in a sequence, or in a character.
+fn is_begun(bytes: &[u8]) -> bool {
+    let tail = &bytes[bytes.len().saturating_sub(3)..];
+    if let Some(at) = tail.iter().rposition(|byte| !is_continuation(*byte))
+        && continued(tail[at]) > tail.len() - 1 - at
+    {
+        return true;
+    }
+    let Some(at) = bytes.iter().rposition(|byte| *byte == 0x1b) else { return false };
+    match &bytes[at + 1..] {
+        [] => true,
+        [b'[' | b'O', body @ ..] => body.iter().all(|byte| matches!(byte, 0x20..0x40)),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -246,17 +333,40 @@ mod tests {
 
     #[test]
     fn keys_are_told_apart() {
-        use Key::{Char, Down, Left, Right, Up};
+        use Key::{Char, Down, End, Escape, Home, Left, PageDown, PageUp, Right, Up};
         for (bytes, expected) in [
             (&b"q "[..], &[Char('q'), Char(' ')][..]),
             (b"\x1b[A\x1bOB\x1b[1;2C\x1b[D", &[Up, Down, Right, Left]),
-            (b"\x1b", &[]),
+            (b"\x1b", &[Escape]),
+            (b"n\x1b", &[Char('n'), Escape]),
             (b"\x1b[", &[]),
-            (b"\x1b[5~n", &[Char('n')]),
-            (b"\xc3\xa4.", &[Char('.')]),
+            (b"\x1b[5~n\x1b[6~", &[PageUp, Char('n'), PageDown]),
+            (b"\x1b[H\x1bOF\x1b[1~\x1b[4~\x1b[3~", &[Home, End, Home, End]),
+            (b"\xc3\xa4.", &[Char('ä'), Char('.')]),
+            ("日🚀".as_bytes(), &[Char('日'), Char('🚀')]),
+            (b"\xff\xe6\x97.\x80", &[Char('.')]),
             (b"\x03", &[Char('\x03')]),
         ] {
             assert_eq!(keys(bytes), expected, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_came_in_part_is_known_by_its_beginning() {
+        for (bytes, expected) in [
+            (&b"a"[..], false),
+            (b"\x1b", true),
+            (b"a\x1b[", true),
+            (b"\x1b[1;2", true),
+            (b"\x1b[1;2C", false),
+            (b"\x1bOA", false),
+            (b"\x1bx", false),
+            (b"\xc3", true),
+            (b"\xc3\xa4", false),
+            (b"\xf0\x9f\x9a", true),
+            (b"\x80\x80\x80\x80", false),
+        ] {
+            assert_eq!(is_begun(bytes), expected, "{bytes:?}");
         }
     }
 }

@@ -11,6 +11,7 @@ mod filters;
 mod house;
 mod install;
 mod man;
+mod pick;
 mod plain;
 mod play;
 mod programs;

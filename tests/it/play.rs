@@ -47,10 +47,10 @@ fn play(home: &Home, words: &[&str]) -> std::process::Command {
 }
 
 /// A tmux of its own, in which commands run in a pane without a status line.
-struct Tmux(Home);
+pub struct Tmux(pub Home);
 
 impl Tmux {
-    fn tmux(&self, words: &[&str]) -> String {
+    pub fn tmux(&self, words: &[&str]) -> String {
         let mut command = self.0.command("tmux");
         command.arg("-S").arg(self.0.work("tmux")).args(["-f", "/dev/null"]).args(words);
         command.stdin(std::process::Stdio::null());
@@ -59,7 +59,7 @@ impl Tmux {
         String::from_utf8(output.stdout).expect("UTF-8")
     }
 
-    fn start(&self, script: &str, cols: u16, rows: u16) {
+    pub fn start(&self, script: &str, cols: u16, rows: u16) {
         let (cols, rows) = (cols.to_string(), rows.to_string());
         let script = format!("{script}; sleep 600");
         self.tmux(&[
@@ -78,7 +78,7 @@ impl Tmux {
         ]);
     }
 
-    fn pane(&self) -> Vec<String> {
+    pub fn pane(&self) -> Vec<String> {
         self.tmux(&["capture-pane", "-p"]).lines().map(|l| l.trim_end().to_owned()).collect()
     }
 }
