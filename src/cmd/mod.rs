@@ -43,6 +43,7 @@ mod tail;
 mod stage;
 mod verify;
 mod vt;
+mod why;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -64,6 +65,7 @@ pub const COMMANDS: &[Section] = &[
             &search::COMMAND,
             &play::COMMAND,
             &diff::COMMAND,
+            &why::COMMAND,
             &stats::COMMAND,
             &attach::COMMAND,
             &tail::COMMAND,

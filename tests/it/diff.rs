@@ -11,16 +11,17 @@ use crate::plain::{Scratch, program, run, stdout, succeed};
 use crate::util::{Setup, Term, winsize};
 
 /// In a script: waits until the state before has been taken.
-const BEGUN: &str = "until ls $INTENTLOOP_HOME/git.*/begun >/dev/null 2>&1; do sleep 0.01; done;";
+pub const BEGUN: &str =
+    "until ls $INTENTLOOP_HOME/git.*/begun >/dev/null 2>&1; do sleep 0.01; done;";
 
 /// A repository with a commit, and a store beside it.
-struct Repository {
+pub struct Repository {
     house: House,
     scratch: Scratch,
 }
 
 impl Repository {
-    fn new() -> Repository {
+    pub fn new() -> Repository {
         let repository = Repository { house: House::new(), scratch: Scratch::new() };
         repository.sh(
             "git init -q -b main . && git config user.name N && git config user.email e@x
@@ -31,7 +32,7 @@ impl Repository {
         repository
     }
 
-    fn root(&self) -> PathBuf {
+    pub fn root(&self) -> PathBuf {
         self.scratch.path().to_owned()
     }
 
@@ -46,7 +47,7 @@ impl Repository {
         stdout(&mut self.here(sh))
     }
 
-    fn il(&self, words: &[&str]) -> Command {
+    pub fn il(&self, words: &[&str]) -> Command {
         self.here(self.house.il(words))
     }
 

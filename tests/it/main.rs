@@ -16,6 +16,7 @@ mod plain;
 mod play;
 mod programs;
 mod util;
+mod why;
 
 mod relay;
 mod search;
