@@ -1,7 +1,8 @@
 //! JSON lines as crashes leave them: what is readable is read, the rest is said with its place.
 
 use super::Value;
-use super::read::{Error, ErrorKind, line_len, parse_prefix};
+use super::read::{Error, ErrorKind, Source, line_len};
+use super::tape::{Tape, View};
 
 /// The longest line that is read; a longer one is reported and passed over.
 pub const LINE_LEN_MAX: usize = 32 << 20;
@@ -14,7 +15,7 @@ const TRIES_MAX: usize = 256;
 
 /// One record of a JSON lines text, or one span that is none.
 #[derive(Clone, Debug)]
-pub struct Record {
+pub struct Record<V = Value> {
     /// Where it begins, in bytes from the start of the text.
     pub offset: u64,
     /// How many bytes it takes, without its line feed.
@@ -22,7 +23,15 @@ pub struct Record {
     /// Its line, from 1.
     pub line: u64,
     /// The value, or what is wrong with the span.
-    pub value: Result<Value, ErrorKind>,
+    pub value: Result<V, ErrorKind>,
+}
+
+impl Record<View<'_>> {
+    /// A copy to keep.
+    pub fn to_owned(&self) -> Record {
+        let value = self.value.map(View::to_value);
+        Record { offset: self.offset, len: self.len, line: self.line, value }
+    }
 }
 
 /// Reads a text that is handed over in pieces of any size, and keeps no more than one line of it.
@@ -34,6 +43,7 @@ pub struct Feed {
     offset: u64,
     line: u64,
     openings: Vec<String>,
+    tape: Tape,
 }
 
 impl Feed {
@@ -43,7 +53,11 @@ impl Feed {
     }
 
     /// Takes the next piece, and hands every record that it completes to `sink`.
-    pub fn feed(&mut self, mut bytes: &[u8], sink: &mut dyn FnMut(Record)) {
+    pub fn feed(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Record)) {
+        self.views(bytes, &mut |record| sink(record.to_owned()));
+    }
+
+    fn views(&mut self, mut bytes: &[u8], sink: &mut Sink<'_>) {
         loop {
             let end = line_len(bytes);
             if end == bytes.len() {
@@ -64,7 +78,7 @@ impl Feed {
 
     /// The text ends here: a last line without its line feed is read like any other.
     pub fn finish(&mut self, sink: &mut dyn FnMut(Record)) {
-        self.flush(sink);
+        self.flush(&mut |record| sink(record.to_owned()));
     }
 
     /// How many bytes of an unfinished line are held.
@@ -81,7 +95,7 @@ impl Feed {
         }
     }
 
-    fn flush(&mut self, sink: &mut dyn FnMut(Record)) {
+    fn flush(&mut self, sink: &mut Sink<'_>) {
         let skipped = std::mem::take(&mut self.skipped);
         if skipped > 0 {
             self.line += 1;
@@ -96,7 +110,7 @@ impl Feed {
         }
     }
 
-    fn line(&mut self, line: &[u8], sink: &mut dyn FnMut(Record)) {
+    fn line(&mut self, line: &[u8], sink: &mut Sink<'_>) {
         self.line += 1;
         let (offset, number) = (self.offset, self.line);
         self.offset += line.len() as u64;
@@ -105,10 +119,20 @@ impl Feed {
             sink(Record { offset, len, line: number, value: Err(ErrorKind::Long) });
             return;
         }
-        split(line, &mut self.openings, &mut |start, len, value| {
+        split(line, &mut self.tape, &mut self.openings, &mut |start, len, value| {
             sink(Record { offset: offset + start as u64, len: len as u64, line: number, value });
         });
     }
+}
+
+/// Takes one record after the other.
+type Sink<'s> = dyn FnMut(Record<View<'_>>) + 's;
+
+/// Hands every record of a text that lies in memory to `sink`, which keeps what it wants of it.
+pub fn visit(text: &[u8], sink: &mut dyn FnMut(Record<View<'_>>)) {
+    let mut feed = Feed::new();
+    feed.views(text, sink);
+    feed.flush(sink);
 }
 
 /// The records of a text that lies in memory.
@@ -131,7 +155,7 @@ impl Iterator for Records<'_> {
         while self.ready.is_empty() && !self.text.is_empty() {
             let end = line_len(self.text);
             let ready = &mut self.ready;
-            self.feed.line(&self.text[..end], &mut |record| ready.push_back(record));
+            self.feed.line(&self.text[..end], &mut |record| ready.push_back(record.to_owned()));
             self.feed.offset += 1;
             self.text = self.text.get(end + 1..).unwrap_or_default();
         }
@@ -143,9 +167,11 @@ impl Iterator for Records<'_> {
 /// records that begin inside the ruin of another.
 fn split(
     line: &[u8],
+    tape: &mut Tape,
     openings: &mut Vec<String>,
-    sink: &mut dyn FnMut(usize, usize, Result<Value, ErrorKind>),
+    sink: &mut dyn FnMut(usize, usize, Result<View<'_>, ErrorKind>),
 ) {
+    let source = Source::of(line);
     let mut at = 0;
     let mut tries = 0;
     while let Some(start) = line[at..].iter().position(|b| !filler(*b)).map(|n| at + n) {
@@ -154,15 +180,15 @@ fn split(
             at = start + 3;
             continue;
         }
-        let whole = parse_prefix(&line[start..]).map_err(|Error { kind, .. }| kind);
+        let whole = source.from(start).prefix(tape).map_err(|Error { kind, .. }| kind);
         match whole.and_then(|(value, len)| record(value, len, &line[start + len..])) {
             Ok((value, len)) => {
-                remember(&value, openings);
+                remember(value, openings);
                 sink(start, len, Ok(value));
                 at = start + len;
             }
             Err(kind) => {
-                let mut end = next_opening(line, start + 1, openings, &mut tries);
+                let mut end = next_opening(line, source, start + 1, openings, &mut tries);
                 at = end;
                 while end > start && filler(line[end - 1]) {
                     end -= 1;
@@ -175,8 +201,8 @@ fn split(
 
 /// A record is an object or an array, or any value that has its line to itself: in the tail of a
 /// torn record a string or a number reads well and means nothing.
-fn record(value: Value, len: usize, rest: &[u8]) -> Result<(Value, usize), ErrorKind> {
-    let nested = matches!(value, Value::Object(_) | Value::Array(_));
+fn record<'a>(value: View<'a>, len: usize, rest: &[u8]) -> Result<(View<'a>, usize), ErrorKind> {
+    let nested = value.is_object() || value.is_array();
     match nested || rest.iter().all(|b| filler(*b)) {
         true => Ok((value, len)),
         false => Err(ErrorKind::Trailing),
@@ -188,8 +214,8 @@ fn filler(b: u8) -> bool {
     matches!(b, 0 | b' ' | b'\t' | b'\r' | b'\n')
 }
 
-fn remember(value: &Value, openings: &mut Vec<String>) {
-    let Some((name, _)) = value.as_object().and_then(|o| o.iter().next()) else { return };
+fn remember(value: View<'_>, openings: &mut Vec<String>) {
+    let Some((name, _)) = value.members().next() else { return };
     if openings.len() < OPENINGS_MAX && !openings.iter().any(|o| o == name) {
         openings.push(name.to_owned());
     }
@@ -199,7 +225,14 @@ fn remember(value: &Value, openings: &mut Vec<String>) {
 /// object that opens as whole records of this text have opened and that reads to its end. Any
 /// other object is taken for a part of the broken record, not for a record. The line's end, where
 /// there is none.
-fn next_opening(line: &[u8], from: usize, openings: &[String], tries: &mut usize) -> usize {
+fn next_opening(
+    line: &[u8],
+    source: Source<'_>,
+    from: usize,
+    openings: &[String],
+    tries: &mut usize,
+) -> usize {
+    let mut tape = Tape::default();
     for at in from..line.len() {
         if line[at - 1] == 0 && line[at] != 0 {
             return at;
@@ -209,7 +242,7 @@ fn next_opening(line: &[u8], from: usize, openings: &[String], tries: &mut usize
                 return line.len();
             }
             *tries += 1;
-            if let Ok((_, len)) = parse_prefix(&line[at..]) {
+            if let Ok((_, len)) = source.from(at).prefix(&mut tape) {
                 let after = line[at + len..].iter().find(|b| !filler(**b));
                 if after.is_none_or(|b| *b == b'{') {
                     return at;

@@ -5,14 +5,16 @@
 
 mod lines;
 mod read;
+mod tape;
 mod write;
 #[cfg(test)]
 mod tests;
 
-pub use lines::{Feed, LINE_LEN_MAX, Record, Records, records};
+pub use lines::{Feed, LINE_LEN_MAX, Record, Records, records, visit};
 pub use read::{
     DEPTH_MAX, DOCUMENT_LEN_MAX, Error, ErrorKind, VALUES_MAX, parse, parse_lossy, parse_prefix,
 };
+pub use tape::View;
 pub use write::{ArrayWriter, ObjectWriter, write_array, write_object, write_string};
 
 /// One JSON value. Whole numbers stay whole: what fits `i64` is [`Value::Int`], what fits only

@@ -1,6 +1,7 @@
 //! The parser: a recursive descent whose depth, input length and number of values are limited.
 
-use super::{Object, Value};
+use super::Value;
+use super::tape::{Node, Tape, View};
 use std::fmt;
 
 /// Arrays and objects may stand this deep in one another (the limit most readers share).
@@ -94,18 +95,51 @@ pub fn parse_lossy(text: &[u8]) -> Result<Value, Error> {
 /// Reads the value at the start of `text`, as forgiving as [`parse_lossy`], and says how many bytes
 /// it took (leading white space included).
 pub fn parse_prefix(text: &[u8]) -> Result<(Value, usize), Error> {
-    let mut parser = Parser::new(text, Strictness::Lossy);
-    let value = parser.document().map_err(|kind| parser.error(kind))?;
-    Ok((value, parser.at))
+    let mut tape = Tape::default();
+    let (value, len) = Source::of(text).prefix(&mut tape)?;
+    Ok((value.to_value(), len))
 }
 
 fn whole(text: &[u8], strictness: Strictness) -> Result<Value, Error> {
-    let mut parser = Parser::new(text, strictness);
-    let value = parser.document().map_err(|kind| parser.error(kind))?;
+    let mut tape = Tape::default();
+    let source = Source::of(text);
+    let mut parser = Parser::new(source, strictness, &mut tape);
+    parser.document().map_err(|kind| parser.error(kind))?;
     parser.skip_space();
     match parser.peek() {
-        None => Ok(value),
+        None => Ok(View::root(&tape, source.utf8.unwrap_or_default()).to_value()),
         Some(_) => Err(parser.error(ErrorKind::Trailing)),
+    }
+}
+
+/// A text, and the same as UTF-8 where it is that. Whoever reads several values of one text checks
+/// it once.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    bytes: &'a [u8],
+    utf8: Option<&'a str>,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn of(bytes: &'a [u8]) -> Source<'a> {
+        Source { bytes, utf8: std::str::from_utf8(bytes).ok() }
+    }
+
+    /// The text from `at` on.
+    pub(super) fn from(self, at: usize) -> Source<'a> {
+        let bytes = self.bytes.get(at..).unwrap_or_default();
+        Source { bytes, utf8: self.utf8.and_then(|text| text.get(at..)) }
+    }
+
+    /// As [`parse_prefix`], onto a tape.
+    pub(super) fn prefix<'t>(self, tape: &'t mut Tape) -> Result<(View<'t>, usize), Error>
+    where
+        'a: 't,
+    {
+        let mut parser = Parser::new(self, Strictness::Lossy, tape);
+        parser.document().map_err(|kind| parser.error(kind))?;
+        let len = parser.at;
+        Ok((View::root(tape, self.utf8.unwrap_or_default()), len))
     }
 }
 
@@ -115,20 +149,25 @@ enum Strictness {
     Lossy,
 }
 
-struct Parser<'a> {
+struct Parser<'a, 't> {
     text: &'a [u8],
+    /// Set where strings without an escape can be left in the text.
+    utf8: bool,
     at: usize,
     depth: usize,
     values: usize,
     strictness: Strictness,
+    tape: &'t mut Tape,
 }
 
-impl<'a> Parser<'a> {
-    fn new(text: &'a [u8], strictness: Strictness) -> Parser<'a> {
-        Parser { text, at: 0, depth: 0, values: 0, strictness }
+impl<'a, 't> Parser<'a, 't> {
+    fn new(source: Source<'a>, strictness: Strictness, tape: &'t mut Tape) -> Parser<'a, 't> {
+        tape.clear();
+        let (text, utf8) = (source.bytes, source.utf8.is_some());
+        Parser { text, utf8, at: 0, depth: 0, values: 0, strictness, tape }
     }
 
-    fn document(&mut self) -> Result<Value, ErrorKind> {
+    fn document(&mut self) -> Result<(), ErrorKind> {
         if self.text.len() > DOCUMENT_LEN_MAX {
             return Err(ErrorKind::Long);
         }
@@ -154,71 +193,72 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn value(&mut self) -> Result<Value, ErrorKind> {
+    fn value(&mut self) -> Result<(), ErrorKind> {
         self.values += 1;
         if self.values > VALUES_MAX {
             return Err(ErrorKind::Many);
         }
         match self.peek().ok_or(ErrorKind::End)? {
-            b'{' => self.nested(Parser::object),
-            b'[' => self.nested(Parser::array),
-            b'"' => Ok(Value::String(self.string()?)),
+            b'{' => self.nested(Parser::object, |end| Node::Object { end }),
+            b'[' => self.nested(Parser::array, |end| Node::Array { end }),
+            b'"' => self.string(),
             b'-' | b'0'..=b'9' => self.number(),
-            b't' => self.word("true", Value::Bool(true)),
-            b'f' => self.word("false", Value::Bool(false)),
-            b'n' => self.word("null", Value::Null),
+            b't' => self.word("true", Node::Bool(true)),
+            b'f' => self.word("false", Node::Bool(false)),
+            b'n' => self.word("null", Node::Null),
             _ => Err(ErrorKind::Syntax),
         }
     }
 
     fn nested(
         &mut self,
-        body: fn(&mut Parser<'a>) -> Result<Value, ErrorKind>,
-    ) -> Result<Value, ErrorKind> {
+        body: fn(&mut Self) -> Result<(), ErrorKind>,
+        node: fn(u32) -> Node,
+    ) -> Result<(), ErrorKind> {
         if self.depth == DEPTH_MAX {
             return Err(ErrorKind::Deep);
         }
         self.depth += 1;
         self.at += 1;
         self.skip_space();
-        let value = body(self)?;
+        let opened = self.tape.open();
+        body(self)?;
+        self.tape.close(opened, node);
         self.depth -= 1;
-        Ok(value)
+        Ok(())
     }
 
-    fn object(&mut self) -> Result<Value, ErrorKind> {
-        let mut object = Object::new();
+    fn object(&mut self) -> Result<(), ErrorKind> {
         if self.closes(b'}') {
-            return Ok(Value::Object(object));
+            return Ok(());
         }
         loop {
             match self.peek().ok_or(ErrorKind::End)? {
                 b'"' => {}
                 _ => return Err(ErrorKind::Syntax),
             }
-            let name = self.string()?;
+            self.string()?;
             self.skip_space();
             match self.peek().ok_or(ErrorKind::End)? {
                 b':' => self.at += 1,
                 _ => return Err(ErrorKind::Syntax),
             }
             self.skip_space();
-            object.push(name, self.value()?);
+            self.value()?;
             if self.ends_list(b'}')? {
-                return Ok(Value::Object(object));
+                return Ok(());
             }
         }
     }
 
-    fn array(&mut self) -> Result<Value, ErrorKind> {
-        let mut items = Vec::new();
+    fn array(&mut self) -> Result<(), ErrorKind> {
         if self.closes(b']') {
-            return Ok(Value::Array(items));
+            return Ok(());
         }
         loop {
-            items.push(self.value()?);
+            self.value()?;
             if self.ends_list(b']')? {
-                return Ok(Value::Array(items));
+                return Ok(());
             }
         }
     }
@@ -246,7 +286,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn word(&mut self, word: &str, value: Value) -> Result<Value, ErrorKind> {
+    fn word(&mut self, word: &str, value: Node) -> Result<(), ErrorKind> {
         for &expected in word.as_bytes() {
             match self.peek() {
                 Some(b) if b == expected => self.at += 1,
@@ -254,10 +294,17 @@ impl<'a> Parser<'a> {
                 None => return Err(ErrorKind::End),
             }
         }
-        Ok(value)
+        self.tape.push(value);
+        Ok(())
     }
 
-    fn number(&mut self) -> Result<Value, ErrorKind> {
+    fn number(&mut self) -> Result<(), ErrorKind> {
+        let node = self.number_node()?;
+        self.tape.push(node);
+        Ok(())
+    }
+
+    fn number_node(&mut self) -> Result<Node, ErrorKind> {
         let start = self.at;
         self.closes(b'-');
         match self.peek() {
@@ -286,14 +333,14 @@ impl<'a> Parser<'a> {
         let text = std::str::from_utf8(&self.text[start..self.at]).map_err(|_| ErrorKind::Utf8)?;
         if whole && text != "-0" {
             if let Ok(n) = text.parse::<i64>() {
-                return Ok(Value::Int(n));
+                return Ok(Node::Int(n));
             }
             if let Ok(n) = text.parse::<u64>() {
-                return Ok(Value::Uint(n));
+                return Ok(Node::Uint(n));
             }
         }
         match text.parse::<f64>() {
-            Ok(n) if n.is_finite() => Ok(Value::Float(n)),
+            Ok(n) if n.is_finite() => Ok(Node::Float(n)),
             _ => Err(ErrorKind::Range),
         }
     }
@@ -316,38 +363,54 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// The string that opens here. Most have no escape and are copied in one piece.
-    fn string(&mut self) -> Result<String, ErrorKind> {
+    /// The string that opens here. Most have no escape and stay where they are.
+    fn string(&mut self) -> Result<(), ErrorKind> {
         self.at += 1;
-        let mut out = String::new();
+        let start = self.at;
+        self.at += plain_len(&self.text[start..]);
+        if self.utf8 && self.peek() == Some(b'"') {
+            self.tape.push(Node::plain(start, self.at));
+            self.at += 1;
+            return Ok(());
+        }
+        self.at = start;
+        let begin = self.tape.decoded.len();
+        self.decode()?;
+        self.tape.push(Node::decoded(begin, self.tape.decoded.len()));
+        Ok(())
+    }
+
+    /// Copies the rest of a string to the tape, without its escapes.
+    fn decode(&mut self) -> Result<(), ErrorKind> {
         loop {
             let start = self.at;
             self.at += plain_len(&self.text[start..]);
-            self.copy(start, &mut out)?;
+            self.copy(start)?;
             match self.peek().ok_or(ErrorKind::End)? {
                 b'"' => {
                     self.at += 1;
-                    return Ok(out);
+                    return Ok(());
                 }
                 b'\\' => {
                     self.at += 1;
-                    out.push(self.escape()?);
+                    let c = self.escape()?;
+                    self.tape.decoded.push(c);
                 }
                 control if self.strictness == Strictness::Lossy => {
                     self.at += 1;
-                    out.push(char::from(control));
+                    self.tape.decoded.push(char::from(control));
                 }
                 _ => return Err(ErrorKind::Control),
             }
         }
     }
 
-    fn copy(&mut self, start: usize, out: &mut String) -> Result<(), ErrorKind> {
+    fn copy(&mut self, start: usize) -> Result<(), ErrorKind> {
         let bytes = &self.text[start..self.at];
         match std::str::from_utf8(bytes) {
-            Ok(text) => out.push_str(text),
+            Ok(text) => self.tape.decoded.push_str(text),
             Err(_) if self.strictness == Strictness::Lossy => {
-                out.push_str(&String::from_utf8_lossy(bytes));
+                self.tape.decoded.push_str(&String::from_utf8_lossy(bytes));
             }
             Err(e) => {
                 self.at = start + e.valid_up_to();
