@@ -5,10 +5,11 @@
 
 use super::detect::Words;
 use super::locate::{Base, Place, Project};
-use super::transcript::{Builder, time_text};
+use super::transcript::Builder;
 use super::{Agent, File, NoteKind, Scope, Transcript, tool};
 use crate::event::*;
-use crate::json::{Value, parse_lossy, records};
+use crate::json::{Value, View, parse_lossy, visit};
+use crate::time::WallTime;
 use std::collections::{HashMap, HashSet};
 
 pub(super) const AGENT: Agent = Agent {
@@ -79,25 +80,25 @@ pub(super) fn read_stdout(stdout: &[u8], agent: &'static str) -> Transcript {
     let out = Builder::of_stdout(agent);
     let mut reader = Reader { out, seen: HashSet::new(), mode: None };
     let mut results = 0;
-    for record in records(stdout) {
+    visit(stdout, &mut |record| {
         let (offset, len) = (record.offset, record.len);
-        let Ok(value @ Value::Object(_)) = record.value else { continue };
+        let Some(value) = record.value.ok().filter(|value| value.is_object()) else { return };
         reader.out.at(0, offset, len);
         reader.out.stream = value.str_at("parent_tool_use_id").unwrap_or(MAIN).to_owned();
         match value.str_at("type").unwrap_or_default() {
-            "system" if value.str_at("subtype") == Some("init") => reader.init(&value),
+            "system" if value.str_at("subtype") == Some("init") => reader.init(value),
             kind @ ("assistant" | "user") => {
-                reader.out.time = time_text(value.get("timestamp"));
+                reader.out.time = time_of(value);
                 reader.out.id = value.str_at("uuid").map(str::to_owned);
-                reader.message(kind, &value);
+                reader.message(kind, value);
             }
             "result" => {
                 results += 1;
-                reader.result(&value, results);
+                reader.result(value, results);
             }
             _ => {}
         }
-    }
+    });
     reader.out.finish()
 }
 
@@ -123,39 +124,39 @@ impl Reader {
     fn main(&mut self, index: usize, file: &File<'_>) {
         let live = Live::find(file.bytes);
         self.out.stream = MAIN.to_owned();
-        for record in records(file.bytes) {
+        visit(file.bytes, &mut |record| {
             if let Some(value) = self.out.record(index, record) {
                 // A side chain is alive or not with the call that started it; it is kept.
-                let side = value.get("isSidechain").and_then(Value::as_bool) == Some(true);
-                let dead = value.str_at("uuid").is_some_and(|id| !live.uuids.contains(id));
+                let side = value.is_true_at("isSidechain");
+                let dead = value.str_at("uuid").is_some_and(|id| live.is_dead(id));
                 self.out.abandoned = dead && !side;
-                self.record(&value);
+                self.record(value);
             }
-        }
+        });
     }
 
     fn child(&mut self, index: usize, file: &File<'_>, id: &str, meta: Option<&Value>) {
         self.out.stream = id.to_owned();
         let mut started = false;
-        for record in records(file.bytes) {
-            let Some(value) = self.out.record(index, record) else { continue };
+        visit(file.bytes, &mut |record| {
+            let Some(value) = self.out.record(index, record) else { return };
             if !started {
                 started = true;
-                self.out.time = time_text(value.get("timestamp"));
+                self.out.time = time_of(value);
                 let text = |name| meta.and_then(|m| m.str_at(name)).map(str::to_owned);
                 self.out.push(SubagentStart {
                     child: id.to_owned(),
                     name: text("agentType"),
-                    prompt: value.path(&["message", "content"]).map(plain_text),
+                    prompt: value.path(&["message", "content"]).map(text_of),
                     call_id: text("toolUseId"),
                 });
             }
-            self.record(&value);
-        }
+            self.record(value);
+        });
     }
 
-    fn record(&mut self, value: &Value) {
-        self.out.time = time_text(value.get("timestamp"));
+    fn record(&mut self, value: View<'_>) {
+        self.out.time = time_of(value);
         if let Some(id) = value.str_at("uuid") {
             if !self.seen.insert(id.to_owned()) {
                 return;
@@ -164,7 +165,7 @@ impl Reader {
             self.out.parent = value.str_at("parentUuid").map(str::to_owned);
         }
         let kind = value.str_at("type").unwrap_or_default();
-        let side = value.get("isSidechain").and_then(Value::as_bool) == Some(true);
+        let side = value.is_true_at("isSidechain");
         let outer = self.out.stream.clone();
         if side && outer == MAIN {
             // Before 2.0 the subagents' lines stood in the main file.
@@ -173,7 +174,7 @@ impl Reader {
         match kind {
             "user" | "assistant" => {
                 self.session(value, side);
-                if value.get("isMeta").and_then(Value::as_bool) != Some(true) {
+                if value.get("isMeta").and_then(View::as_bool) != Some(true) {
                     self.message(kind, value);
                 }
             }
@@ -183,11 +184,10 @@ impl Reader {
             "summary" => self.title(value.str_at("summary")),
             "permission-mode" => self.mode(value.str_at("permissionMode")),
             "attachment"
-                if value.path(&["attachment", "type"]).and_then(Value::as_str)
+                if value.path(&["attachment", "type"]).and_then(View::as_str)
                     == Some("queued_command") =>
             {
-                let text =
-                    value.path(&["attachment", "prompt"]).map(plain_text).unwrap_or_default();
+                let text = value.path(&["attachment", "prompt"]).map(text_of).unwrap_or_default();
                 self.out.push(UserMessage {
                     text,
                     form: Some(MessageForm::Queued),
@@ -201,7 +201,7 @@ impl Reader {
     }
 
     /// The first record of a stream tells of the session.
-    fn init(&mut self, value: &Value) {
+    fn init(&mut self, value: View<'_>) {
         let text = |name| value.str_at(name).map(str::to_owned);
         if self.out.native.session.is_some() {
             return;
@@ -220,7 +220,7 @@ impl Reader {
     }
 
     /// The end of a turn in a stream.
-    fn result(&mut self, value: &Value, number: u32) {
+    fn result(&mut self, value: View<'_>, number: u32) {
         let model = self.out.native.model.clone().unwrap_or_default();
         if let Some(usage) = value.get("usage") {
             self.out.usage_summed_up();
@@ -230,14 +230,14 @@ impl Reader {
             if total.is_some_and(|total| Some(total) == usage.input.checked_add(usage.output)) {
                 usage.input = usage.input.saturating_sub(usage.cache_read);
             }
-            let cost = value.get("total_cost_usd").and_then(Value::as_f64);
+            let cost = value.get("total_cost_usd").and_then(View::as_f64);
             let cost_microusd = cost.map(|usd| (usd * 1e6).round() as u64);
             let priced = cost_microusd.map(|_| Priced::Native);
             let basis = Some(Basis::Cumulative);
             let usage = Usage { cost_microusd, priced, basis, ..usage };
             self.out.usage(&format!("result {number}"), usage);
         }
-        let failed = value.get("is_error").and_then(Value::as_bool) == Some(true);
+        let failed = value.is_true_at("is_error");
         let stop_reason = match value.str_at("subtype") {
             Some("success") if !failed => Some(StopReason::EndTurn),
             Some("error_max_turns") => Some(StopReason::MaxTurnRequests),
@@ -249,7 +249,7 @@ impl Reader {
     }
 
     /// The first record of the conversation also tells of the session.
-    fn session(&mut self, value: &Value, side: bool) {
+    fn session(&mut self, value: View<'_>, side: bool) {
         let text = |name| value.str_at(name).map(str::to_owned);
         if self.out.native.session.is_some() || side {
             return;
@@ -280,30 +280,32 @@ impl Reader {
         }
     }
 
-    fn message(&mut self, kind: &str, value: &Value) {
+    fn message(&mut self, kind: &str, value: View<'_>) {
         let Some(message) = value.get("message") else {
             return self.out.note(NoteKind::Unknown(format!("{kind} without message")));
         };
         if kind == "assistant" {
             return self.assistant(value, message);
         }
-        if value.get("isCompactSummary").and_then(Value::as_bool) == Some(true) {
-            let summary = Some(message.get("content").map(plain_text).unwrap_or_default());
+        if value.is_true_at("isCompactSummary") {
+            let summary = Some(message.get("content").map(text_of).unwrap_or_default());
             let context = Context { op: Some(ContextOp::Summarize), summary, ..Default::default() };
             self.out.push(context);
             return;
         }
         match message.get("content") {
-            Some(Value::String(text)) => self.user_text(value, text, Vec::new()),
-            Some(Value::Array(blocks)) => self.user_blocks(value, blocks),
-            _ => self.out.unknown("user content"),
+            Some(content) if content.is_array() => self.user_blocks(value, content),
+            content => match content.and_then(View::as_str) {
+                Some(text) => self.user_text(value, text, Vec::new()),
+                None => self.out.unknown("user content"),
+            },
         }
     }
 
-    fn user_blocks(&mut self, value: &Value, blocks: &[Value]) {
+    fn user_blocks(&mut self, value: View<'_>, content: View<'_>) {
         let mut text = String::new();
         let mut attachments = Vec::new();
-        for block in blocks {
+        for block in content.items() {
             match block.str_at("type").unwrap_or_default() {
                 "tool_result" => self.tool_result(value, block),
                 "text" => {
@@ -320,7 +322,7 @@ impl Reader {
         }
     }
 
-    fn user_text(&mut self, value: &Value, text: &str, attachments: Vec<String>) {
+    fn user_text(&mut self, value: View<'_>, text: &str, attachments: Vec<String>) {
         if text.starts_with(INTERRUPTED) {
             let effect = text.trim_matches(['[', ']']).to_owned();
             self.out.push(Interrupt { key: None, effect: Some(effect) });
@@ -344,10 +346,10 @@ impl Reader {
         self.out.push(UserMessage { text, form: Some(form), attachments, ..Default::default() });
     }
 
-    fn tool_result(&mut self, value: &Value, block: &Value) {
+    fn tool_result(&mut self, value: View<'_>, block: View<'_>) {
         let call_id = block.str_at("tool_use_id").map(str::to_owned);
-        let text = block.get("content").map(plain_text).unwrap_or_default();
-        let failed = block.get("is_error").and_then(Value::as_bool).unwrap_or(false);
+        let text = block.get("content").map(text_of).unwrap_or_default();
+        let failed = block.get("is_error").and_then(View::as_bool).unwrap_or(false);
         let detail = value.get("toolUseResult");
         let refused = failed && text.starts_with(REFUSED);
         self.out.push(ToolResult {
@@ -369,25 +371,22 @@ impl Reader {
         if let Some(detail) = detail {
             self.file_change(detail, call_id.as_deref());
             if let Some(child) = detail.str_at("agentId") {
-                let result = detail.get("content").map(plain_text);
+                let result = detail.get("content").map(text_of);
                 self.out.push(SubagentEnd { child: child.to_owned(), result, call_id });
             }
-            for (question, answer) in
-                detail.get("answers").and_then(Value::as_object).iter().flat_map(|o| o.iter())
-            {
-                let (q_id, answer) = (Some(question.to_owned()), plain_text(answer));
+            for (question, answer) in detail.get("answers").into_iter().flat_map(View::members) {
+                let (q_id, answer) = (Some(question.to_owned()), text_of(answer));
                 self.out.push(Answer { q_id, answer, ..Default::default() });
             }
         }
     }
 
     /// What a writing tool says it did to a file.
-    fn file_change(&mut self, detail: &Value, call_id: Option<&str>) {
+    fn file_change(&mut self, detail: View<'_>, call_id: Option<&str>) {
         let Some(path) = detail.str_at("filePath") else { return };
         let Some(hunks) = detail.get("structuredPatch") else { return };
         let create = detail.str_at("type") == Some("create");
-        let lines =
-            || hunks.items().iter().flat_map(|h| h.get("lines").map_or(&[][..], Value::items));
+        let lines = || hunks.items().flat_map(|h| h.get("lines").into_iter().flat_map(View::items));
         let begin =
             |c: char| lines().filter(|l| l.as_str().is_some_and(|l| l.starts_with(c))).count();
         let (mut plus, minus) = (begin('+'), begin('-'));
@@ -404,11 +403,11 @@ impl Reader {
         });
     }
 
-    fn assistant(&mut self, value: &Value, message: &Value) {
-        let blocks = message.get("content").map_or(&[][..], Value::items);
-        if value.get("isApiErrorMessage").and_then(Value::as_bool) == Some(true) {
-            let code = value.get("apiErrorStatus").filter(|v| !v.is_null()).map(Value::to_string);
-            let message = message.get("content").map(plain_text).unwrap_or_default();
+    fn assistant(&mut self, value: View<'_>, message: View<'_>) {
+        let blocks = message.get("content").into_iter().flat_map(View::items);
+        if value.is_true_at("isApiErrorMessage") {
+            let code = value.get("apiErrorStatus").filter(|v| !v.is_null()).map(as_text);
+            let message = message.get("content").map(text_of).unwrap_or_default();
             self.out.push(ApiError { code, message, ..Default::default() });
             return;
         }
@@ -427,7 +426,7 @@ impl Reader {
         }
     }
 
-    fn block(&mut self, block: &Value, message: &Value, request: Option<&str>, is_final: bool) {
+    fn block(&mut self, block: View<'_>, message: View<'_>, request: Option<&str>, is_final: bool) {
         let text = |name| block.str_at(name).unwrap_or_default().to_owned();
         match block.str_at("type").unwrap_or_default() {
             "thinking" => {
@@ -450,7 +449,7 @@ impl Reader {
                 });
             }
             "tool_use" | "server_tool_use" | "mcp_tool_use" => {
-                let args = block.get("input").cloned().unwrap_or_default();
+                let args = block.get("input").map(View::to_value).unwrap_or_default();
                 let name = block.str_at("name").unwrap_or_default();
                 let asked =
                     (name == "AskUserQuestion").then(|| args.get("questions").cloned()).flatten();
@@ -471,15 +470,15 @@ impl Reader {
             }
             kind if kind.ends_with("tool_result") => {
                 let call_id = block.str_at("tool_use_id").map(str::to_owned);
-                let text = block.get("content").map(plain_text).unwrap_or_default();
+                let text = block.get("content").map(text_of).unwrap_or_default();
                 self.out.push(ToolResult { call_id, ok: Some(true), text, ..Default::default() });
             }
             kind => self.out.unknown(&format!("assistant/{kind}")),
         }
     }
 
-    fn system(&mut self, value: &Value) {
-        let content = value.get("content").map(plain_text).unwrap_or_default();
+    fn system(&mut self, value: View<'_>) {
+        let content = value.get("content").map(text_of).unwrap_or_default();
         match value.str_at("subtype").unwrap_or_default() {
             "compact_boundary" | "microcompact_boundary" => {
                 let detail = value.get("compactMetadata");
@@ -499,12 +498,9 @@ impl Reader {
             "api_error" => {
                 let message = value
                     .get("error")
-                    .map(|e| e.str_at("message").map_or_else(|| e.to_string(), str::to_owned));
+                    .map(|e| e.str_at("message").map_or_else(|| as_text(e), str::to_owned));
                 self.out.push(ApiError {
-                    code: value
-                        .path(&["error", "status"])
-                        .filter(|v| !v.is_null())
-                        .map(Value::to_string),
+                    code: value.path(&["error", "status"]).filter(|v| !v.is_null()).map(as_text),
                     message: message.unwrap_or(content),
                     retry: value.get("retryInMs").is_some(),
                     attempt: value.u64_at("retryAttempt"),
@@ -525,9 +521,9 @@ impl Reader {
     }
 }
 
-fn usage_of(usage: &Value, id: &str, model: &str) -> Usage {
+fn usage_of(usage: View<'_>, id: &str, model: &str) -> Usage {
     let number = |name| usage.u64_at(name).unwrap_or(0);
-    let hour = usage.path(&["cache_creation", "ephemeral_1h_input_tokens"]).and_then(Value::as_u64);
+    let hour = usage.path(&["cache_creation", "ephemeral_1h_input_tokens"]).and_then(View::as_u64);
     let written = number("cache_creation_input_tokens");
     let hour = hour.unwrap_or(0).min(written);
     Usage {
@@ -543,7 +539,29 @@ fn usage_of(usage: &Value, id: &str, model: &str) -> Usage {
     }
 }
 
+/// When a record was written.
+pub(super) fn time_of(value: View<'_>) -> Option<WallTime> {
+    WallTime::parse_rfc3339(value.str_at("timestamp")?)
+}
+
 /// The text of a content: a string, or the text blocks of a list, one below the other.
+pub(super) fn text_of(content: View<'_>) -> String {
+    if let Some(text) = content.as_str() {
+        return text.to_owned();
+    }
+    if !content.is_array() {
+        return if content.is_null() { String::new() } else { as_text(content) };
+    }
+    let mut texts = content.items().filter_map(|b| b.str_at("text").or(b.as_str()));
+    let mut out = texts.next().unwrap_or_default().to_owned();
+    for text in texts {
+        out.push('\n');
+        out.push_str(text);
+    }
+    out
+}
+
+/// The same of a value that is kept.
 pub(super) fn plain_text(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
@@ -554,6 +572,11 @@ pub(super) fn plain_text(content: &Value) -> String {
         Value::Null => String::new(),
         other => other.to_string(),
     }
+}
+
+/// A value as JSON.
+pub(super) fn as_text(value: View<'_>) -> String {
+    value.to_value().to_string()
 }
 
 /// What stands between `<name>` and `</name>`.
@@ -571,16 +594,30 @@ fn slash(text: &str) -> Option<String> {
     Some(format!("{} {args}", tagged(text, "command-name")?).trim_end().to_owned())
 }
 
-/// The records that are part of the conversation as it stands.
+/// Which records are part of the conversation as it stands.
 struct Live {
-    uuids: HashSet<String>,
+    /// Of each record's id, its place in `alive`.
+    at: HashMap<Box<str>, u32>,
+    alive: Vec<bool>,
 }
 
 struct Node {
-    uuid: String,
-    parent: Option<String>,
-    message: Option<String>,
+    parent: Parent,
+    /// A number for the answer it is part of.
+    answer: Option<u32>,
     result: bool,
+    /// A record further up with the same id.
+    same: Option<u32>,
+}
+
+/// What a record says of its parent.
+#[derive(Clone, Copy)]
+enum Parent {
+    None,
+    /// A record further up.
+    At(u32),
+    /// A record that is not further up: one further down would be a loop.
+    Elsewhere,
 }
 
 impl Live {
@@ -589,49 +626,60 @@ impl Live {
     /// that is not in the file (its line is broken, or the past was cut off) stands for the record
     /// before: better a branch too many than a conversation lost.
     fn find(bytes: &[u8]) -> Live {
-        let nodes = nodes(bytes);
-        let at: HashMap<&str, usize> =
-            nodes.iter().enumerate().map(|(i, n)| (n.uuid.as_str(), i)).collect();
-        let mut alive = HashSet::new();
+        let (at, nodes) = nodes(bytes);
+        let mut alive = vec![false; nodes.len()];
+        let mut answers: HashSet<u32> = HashSet::new();
         let mut next = nodes.len().checked_sub(1);
         while let Some(i) = next {
-            alive.insert(i);
-            next = match &nodes[i].parent {
-                None => None,
-                // A parent further down would be a loop.
-                Some(id) => match at.get(id.as_str()) {
-                    Some(&parent) if parent < i => Some(parent),
-                    _ => i.checked_sub(1),
-                },
+            alive[i] = true;
+            answers.extend(nodes[i].answer);
+            next = match nodes[i].parent {
+                Parent::None => None,
+                Parent::At(parent) => Some(parent as usize),
+                Parent::Elsewhere => i.checked_sub(1),
             };
         }
-        let answers: HashSet<&str> =
-            alive.iter().filter_map(|&i| nodes[i].message.as_deref()).collect();
-        let mut uuids: HashSet<String> = HashSet::new();
         for (i, node) in nodes.iter().enumerate() {
-            let answer = node.message.as_deref().is_some_and(|id| answers.contains(id));
-            let result = node.result && node.parent.as_ref().is_some_and(|p| uuids.contains(p));
-            if alive.contains(&i) || answer || result {
-                uuids.insert(node.uuid.clone());
-            }
+            let answer = node.answer.is_some_and(|id| answers.contains(&id));
+            let result = node.result && matches!(node.parent, Parent::At(p) if alive[p as usize]);
+            let same = node.same.is_some_and(|same| alive[same as usize]);
+            alive[i] |= answer || result || same;
         }
-        Live { uuids }
+        Live { at, alive }
+    }
+
+    fn is_dead(&self, uuid: &str) -> bool {
+        self.at.get(uuid).is_none_or(|&at| !self.alive[at as usize])
     }
 }
 
-fn nodes(bytes: &[u8]) -> Vec<Node> {
-    let text = |value: &Value, name| value.str_at(name).map(str::to_owned);
-    let node = |value: &Value| {
-        if value.get("isSidechain").and_then(Value::as_bool) == Some(true) {
-            return None;
-        }
-        let content = value.path(&["message", "content"]).map_or(&[][..], Value::items);
-        Some(Node {
-            uuid: text(value, "uuid")?,
-            parent: text(value, "parentUuid").or_else(|| text(value, "logicalParentUuid")),
-            message: value.get("message").and_then(|m| text(m, "id")),
-            result: content.iter().any(|b| b.str_at("type") == Some("tool_result")),
-        })
-    };
-    records(bytes).filter_map(|record| node(record.value.as_ref().ok()?)).collect()
+/// The records of a file that are in its tree, and the place of each id.
+fn nodes(bytes: &[u8]) -> (HashMap<Box<str>, u32>, Vec<Node>) {
+    let mut at: HashMap<Box<str>, u32> = HashMap::new();
+    let mut answers: HashMap<Box<str>, u32> = HashMap::new();
+    let mut nodes = Vec::new();
+    visit(bytes, &mut |record| {
+        let Ok(value) = record.value else { return };
+        let Some(uuid) = value.str_at("uuid").filter(|_| !value.is_true_at("isSidechain")) else {
+            return;
+        };
+        let above = value.str_at("parentUuid").or_else(|| value.str_at("logicalParentUuid"));
+        let parent = above.map_or(Parent::None, |id| match at.get(id) {
+            Some(&parent) => Parent::At(parent),
+            None => Parent::Elsewhere,
+        });
+        let message = value.get("message");
+        let answer = message.and_then(|m| m.str_at("id")).map(|id| {
+            answers.get(id).copied().unwrap_or_else(|| {
+                let number = answers.len() as u32;
+                answers.insert(id.into(), number);
+                number
+            })
+        });
+        let mut content = message.and_then(|m| m.get("content")).into_iter().flat_map(View::items);
+        let result = content.any(|b| b.str_at("type") == Some("tool_result"));
+        let same = at.insert(uuid.into(), nodes.len() as u32);
+        nodes.push(Node { parent, answer, result, same });
+    });
+    (at, nodes)
 }

@@ -5,14 +5,15 @@
 //! clean ones, tool calls from the raw ones, so that neither stands twice. A rewind or a fork is a
 //! new file that goes on from a place in another (`history_base`).
 
-use super::claude::plain_text;
+use super::claude::{as_text, text_of, time_of};
 use super::detect::Words;
 use super::locate::{Base, Place, Project};
-use super::transcript::{Builder, time_text};
+use super::transcript::Builder;
 use super::{Agent, File, Scope, Transcript, tool};
 use crate::event::*;
-use crate::json::{Value, parse_lossy, records};
+use crate::json::{Value, View, parse_lossy, records, visit, visit_until};
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 pub(super) const AGENT: Agent = Agent {
     name: "codex",
@@ -155,8 +156,9 @@ impl Head {
             text: Text::Responses,
         };
         let mut first = true;
-        for value in records(source.bytes).filter_map(|r| r.value.ok()) {
-            let payload = value.get("payload").unwrap_or(&Value::Null);
+        visit_until(source.bytes, &mut |record| {
+            let Ok(value) = record.value else { return ControlFlow::Continue(()) };
+            let payload = value.get("payload").unwrap_or(View::NULL);
             match (value.str_at("type"), payload.str_at("type")) {
                 // A subagent's second line is a copy of its parent's head.
                 (Some("session_meta"), _) if std::mem::take(&mut first) => head.meta(payload),
@@ -164,16 +166,17 @@ impl Head {
                 (Some("event_msg"), Some("user_message" | "agent_message")) => {
                     head.text = Text::Events;
                 }
-                _ => continue,
+                _ => {}
             }
-            if head.text != Text::Responses {
-                break;
+            match head.text {
+                Text::Responses => ControlFlow::Continue(()),
+                _ => ControlFlow::Break(()),
             }
-        }
+        });
         Some(head)
     }
 
-    fn meta(&mut self, meta: &Value) {
+    fn meta(&mut self, meta: View<'_>) {
         let text = |name| meta.str_at(name).unwrap_or_default().to_owned();
         self.thread = text("id");
         self.started = text("timestamp");
@@ -238,27 +241,27 @@ impl Reader {
         self.last_total = None;
         let mut copied = head.child.is_some() && has_own_start(bytes);
         let mut first = true;
-        for record in records(bytes) {
-            let Some(value) = self.out.record(head.file, record) else { continue };
-            self.out.time = time_text(value.get("timestamp"));
+        visit(bytes, &mut |record| {
+            let Some(value) = self.out.record(head.file, record) else { return };
+            self.out.time = time_of(value);
             self.out.abandoned = value.u64_at("ordinal").is_some_and(|n| n >= cut);
-            let payload = value.get("payload").unwrap_or(&Value::Null);
+            let payload = value.get("payload").unwrap_or(View::NULL);
             if value.str_at("type") == Some("session_meta") {
                 if std::mem::take(&mut first) {
                     self.session(payload, head);
                 }
-                continue;
+                return;
             }
             // A subagent's file begins with what its parent had said before.
             if copied {
-                copied = !is_own_start(&value);
-                continue;
+                copied = !is_own_start(value);
+                return;
             }
-            self.record(&value, payload);
-        }
+            self.record(value, payload);
+        });
     }
 
-    fn session(&mut self, meta: &Value, head: &Head) {
+    fn session(&mut self, meta: View<'_>, head: &Head) {
         let text = |name| meta.str_at(name).map(str::to_owned);
         if let Some(name) = &head.child {
             let name = Some(name.clone()).filter(|n| !n.is_empty());
@@ -272,13 +275,13 @@ impl Reader {
             cwd: text("cwd"),
             agent_version: text("cli_version"),
             agent_session: text("id"),
-            git: meta.get("git").cloned().unwrap_or_default(),
+            git: meta.get("git").map(View::to_value).unwrap_or_default(),
             resumed_from: text("forked_from_id"),
             ..Default::default()
         });
     }
 
-    fn record(&mut self, value: &Value, payload: &Value) {
+    fn record(&mut self, value: View<'_>, payload: View<'_>) {
         match value.str_at("type").unwrap_or_default() {
             "event_msg" => self.event(payload),
             "response_item" => self.response(payload),
@@ -305,7 +308,7 @@ impl Reader {
         }
     }
 
-    fn turn_context(&mut self, payload: &Value) {
+    fn turn_context(&mut self, payload: View<'_>) {
         if let Some(model) = payload.str_at("model") {
             self.out.model(model);
         }
@@ -318,13 +321,13 @@ impl Reader {
         }
     }
 
-    fn event(&mut self, event: &Value) {
+    fn event(&mut self, event: View<'_>) {
         let text = |name| event.str_at(name).unwrap_or_default().to_owned();
         match event.str_at("type").unwrap_or_default() {
-            "item_completed" => self.item(event.get("item").unwrap_or(&Value::Null)),
+            "item_completed" => self.item(event.get("item").unwrap_or(View::NULL)),
             "user_message" if self.text == Text::Events => {
-                let images = event.get("images").map_or(&[][..], Value::items);
-                let attachments = images.iter().map(|_| "image".to_owned()).collect();
+                let images = event.get("images").into_iter().flat_map(View::items);
+                let attachments = images.map(|_| "image".to_owned()).collect();
                 self.user(text("message"), attachments);
             }
             "agent_message" if self.text == Text::Events => {
@@ -336,7 +339,7 @@ impl Reader {
             "task_complete" | "turn_complete" => {
                 if let Some(error) = event.get("error").filter(|e| !e.is_null()) {
                     let message =
-                        error.str_at("message").map_or_else(|| error.to_string(), str::to_owned);
+                        error.str_at("message").map_or_else(|| as_text(error), str::to_owned);
                     self.out.push(ApiError { message, ..Default::default() });
                 }
                 let failed = event.get("error").is_some_and(|e| !e.is_null());
@@ -361,7 +364,7 @@ impl Reader {
         }
     }
 
-    fn turn_end(&mut self, event: &Value, stop: StopReason) {
+    fn turn_end(&mut self, event: View<'_>, stop: StopReason) {
         let duration_ms = event.u64_at("duration_ms");
         self.out.push(TurnEnd { stop_reason: Some(stop), duration_ms, ..Default::default() });
     }
@@ -380,18 +383,17 @@ impl Reader {
         }
     }
 
-    fn item(&mut self, item: &Value) {
-        let content = |item: &Value| item.get("content").map(plain_text).unwrap_or_default();
+    fn item(&mut self, item: View<'_>) {
+        let content = |item: View<'_>| item.get("content").map(text_of).unwrap_or_default();
         match item.str_at("type").unwrap_or_default() {
             "UserMessage" => {
-                let parts = item.get("content").map_or(&[][..], Value::items);
-                let other = parts.iter().filter_map(|p| p.str_at("type")).filter(|t| *t != "text");
+                let parts = item.get("content").into_iter().flat_map(View::items);
+                let other = parts.filter_map(|p| p.str_at("type")).filter(|t| *t != "text");
                 let attachments = other.map(str::to_owned).collect();
                 self.user(content(item), attachments);
             }
             "Reasoning" => {
-                let part =
-                    |name: &str| item.get(name).map(plain_text).filter(|text| !text.is_empty());
+                let part = |name: &str| item.get(name).map(text_of).filter(|text| !text.is_empty());
                 let text = part("summary_text").or_else(|| part("raw_content"));
                 self.thought(text.unwrap_or_default());
             }
@@ -410,7 +412,8 @@ impl Reader {
             // The call and its output stand beside them as raw items.
             "SubAgentActivity" | "McpToolCall" | "WebSearch" | "DynamicToolCall" | "ImageView" => {}
             "Plan" | "TodoList" => {
-                let items = item.get("items").or(item.get("text")).cloned().unwrap_or_default();
+                let items =
+                    item.get("items").or(item.get("text")).map(View::to_value).unwrap_or_default();
                 self.out.push(Plan { items });
             }
             kind => self.out.unknown(&format!("item/{kind}")),
@@ -441,15 +444,15 @@ impl Reader {
     }
 
     /// A command that ran: a call's facts, a step of a script, or the user's own `!command`.
-    fn command(&mut self, item: &Value) {
+    fn command(&mut self, item: View<'_>) {
         let id = item.str_at("id").unwrap_or_default().to_owned();
         let facts = facts(item);
         if let Some(call) = self.calls.get_mut(&id) {
             *call = facts;
             return;
         }
-        let words = item.get("command").map_or(&[][..], Value::items);
-        let command = words.last().and_then(Value::as_str).unwrap_or_default();
+        let words = item.get("command").into_iter().flat_map(View::items);
+        let command = words.last().and_then(View::as_str).unwrap_or_default();
         if item.str_at("source") == Some("user_shell") {
             let form = Some(MessageForm::Bang);
             let text = format!("!{command}");
@@ -471,9 +474,9 @@ impl Reader {
         });
     }
 
-    fn file_change(&mut self, item: &Value) {
+    fn file_change(&mut self, item: View<'_>) {
         let id = item.str_at("id").unwrap_or_default();
-        let changes = item.get("changes").cloned().unwrap_or_default();
+        let changes = item.get("changes").map(View::to_value).unwrap_or_default();
         let facts = facts(item);
         let nested = match self.calls.get_mut(id) {
             Some(call) => {
@@ -503,7 +506,7 @@ impl Reader {
         }
     }
 
-    fn response(&mut self, item: &Value) {
+    fn response(&mut self, item: View<'_>) {
         let call_id = item.str_at("call_id").or(item.str_at("id"));
         let name = item.str_at("name").unwrap_or_default();
         match item.str_at("type").unwrap_or_default() {
@@ -517,18 +520,18 @@ impl Reader {
                 }
             }
             "custom_tool_call" => {
-                let input = item.get("input").cloned().unwrap_or_default();
+                let input = item.get("input").map(View::to_value).unwrap_or_default();
                 if name == "exec" {
                     self.script = call_id.map(str::to_owned);
                 }
                 self.call(call_id, name, input);
             }
             "local_shell_call" => {
-                let action = item.get("action").cloned().unwrap_or_default();
+                let action = item.get("action").map(View::to_value).unwrap_or_default();
                 self.call(call_id, "local_shell", action);
             }
             "web_search_call" => {
-                let action = item.get("action").cloned().unwrap_or_default();
+                let action = item.get("action").map(View::to_value).unwrap_or_default();
                 self.call(call_id, "web_search", action);
             }
             "function_call_output" | "custom_tool_call_output" | "local_shell_call_output" => {
@@ -537,7 +540,7 @@ impl Reader {
             "message" | "reasoning" if self.text == Text::Responses => self.raw_text(item),
             "reasoning" if self.text == Text::Events => {
                 // Where there is no summary, there is no event either.
-                if item.get("summary").is_none_or(|s| s.items().is_empty()) {
+                if item.get("summary").is_none_or(|s| s.items().next().is_none()) {
                     self.thought(String::new());
                 }
             }
@@ -554,14 +557,13 @@ impl Reader {
         self.out.push(tool::call(call_id, name, args));
     }
 
-    fn output(&mut self, item: &Value, id: &str) {
+    fn output(&mut self, item: View<'_>, id: &str) {
         if self.script.as_deref() == Some(id) {
             self.script = None;
         }
-        let output = item.get("output").unwrap_or(&Value::Null);
-        let text = plain_text(
-            output.get("content").filter(|_| output.as_str().is_none()).unwrap_or(output),
-        );
+        let output = item.get("output").unwrap_or(View::NULL);
+        let text =
+            text_of(output.get("content").filter(|_| output.as_str().is_none()).unwrap_or(output));
         let facts = self.calls.remove(id).unwrap_or_default();
         let exit_code = facts.exit_code.or_else(|| stated_exit_code(&text));
         let aborted = text.contains("aborted by user");
@@ -582,11 +584,11 @@ impl Reader {
     }
 
     /// For files that have raw items only.
-    fn raw_text(&mut self, item: &Value) {
-        let text = item.get("content").map(plain_text).unwrap_or_default();
+    fn raw_text(&mut self, item: View<'_>) {
+        let text = item.get("content").map(text_of).unwrap_or_default();
         match (item.str_at("type"), item.str_at("role")) {
             (Some("reasoning"), _) => {
-                self.thought(item.get("summary").map(plain_text).unwrap_or_default());
+                self.thought(item.get("summary").map(text_of).unwrap_or_default());
             }
             (_, Some("user"))
                 if !INJECTED.iter().any(|head| text.trim_start().starts_with(head)) =>
@@ -600,14 +602,14 @@ impl Reader {
 
     /// Before requests had records of their own, usage was stated with the running total; the same
     /// total again is the same request again.
-    fn token_count(&mut self, event: &Value) {
-        let info = event.get("info").unwrap_or(&Value::Null);
+    fn token_count(&mut self, event: View<'_>) {
+        let info = event.get("info").unwrap_or(View::NULL);
         let (Some(total), Some(last)) =
             (info.get("total_token_usage"), info.get("last_token_usage"))
         else {
             return;
         };
-        let key = format!("{}:{total}", self.thread);
+        let key = format!("{}:{}", self.thread, as_text(total));
         let usage = self.usage_of(last, &key);
         let repeated = self.last_total.as_ref() == Some(&key);
         if self.per_response || repeated {
@@ -619,7 +621,7 @@ impl Reader {
     }
 
     /// Cached input is a part of the input here, and reasoning a part of the output.
-    fn usage_of(&self, usage: &Value, id: &str) -> Usage {
+    fn usage_of(&self, usage: View<'_>, id: &str) -> Usage {
         let number = |name| usage.u64_at(name).unwrap_or(0);
         let (read, written) = (number("cached_input_tokens"), number("cache_write_input_tokens"));
         Usage {
@@ -637,9 +639,9 @@ impl Reader {
     }
 }
 
-fn facts(item: &Value) -> Facts {
+fn facts(item: View<'_>) -> Facts {
     let exit_code =
-        item.get("exit_code").and_then(Value::as_i64).and_then(|n| i32::try_from(n).ok());
+        item.get("exit_code").and_then(View::as_i64).and_then(|n| i32::try_from(n).ok());
     let time = item.get("duration");
     let part = |name| time.and_then(|t| t.u64_at(name));
     let duration_ms = part("secs").map(|secs| {
@@ -686,12 +688,17 @@ fn stated_exit_code(text: &str) -> Option<i32> {
 }
 
 /// Whether a record is the start of a turn that another agent's turn asked for.
-fn is_own_start(value: &Value) -> bool {
-    let payload = value.get("payload").unwrap_or(&Value::Null);
+fn is_own_start(value: View<'_>) -> bool {
+    let payload = value.get("payload").unwrap_or(View::NULL);
     payload.str_at("type") == Some("task_started")
         && payload.path(&["turn_attribution", "parent_turn_id"]).is_some_and(|id| !id.is_null())
 }
 
 fn has_own_start(bytes: &[u8]) -> bool {
-    records(bytes).filter_map(|r| r.value.ok()).any(|value| is_own_start(&value))
+    let mut found = false;
+    visit_until(bytes, &mut |record| {
+        found = record.value.is_ok_and(is_own_start);
+        if found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    found
 }

@@ -173,7 +173,7 @@ impl Builder {
     }
 
     /// Goes to a record of JSON lines; its value, or None and a note where it has none.
-    pub(crate) fn record(&mut self, file: usize, record: Record) -> Option<Value> {
+    pub(crate) fn record<V>(&mut self, file: usize, record: Record<V>) -> Option<V> {
         self.at(file, record.offset, record.len);
         match record.value {
             Ok(value) => Some(value),
@@ -297,11 +297,18 @@ impl Builder {
     pub(crate) fn finish(mut self) -> Transcript {
         let mut latest: HashMap<(String, String), i64> = HashMap::new();
         let mut keys = Vec::with_capacity(self.events.len());
+        // Most events have the file and the stream of the one before.
+        let mut place = (String::new(), String::new());
+        let mut seen = i64::MIN;
         for event in &self.events {
-            let file = event.evidence.as_ref().map(|e| e.stream.clone()).unwrap_or_default();
-            let seen = latest.entry((file, event.stream.clone())).or_insert(i64::MIN);
-            *seen = (*seen).max(event.time.map_or(i64::MIN, |t| t.unix_us));
-            keys.push(*seen);
+            let file = event.evidence.as_ref().map_or("", |e| e.stream.as_str());
+            if (file, event.stream.as_str()) != (place.0.as_str(), place.1.as_str()) {
+                let next = (file.to_owned(), event.stream.clone());
+                latest.insert(std::mem::replace(&mut place, next), seen);
+                seen = latest.get(&place).copied().unwrap_or(i64::MIN);
+            }
+            seen = seen.max(event.time.map_or(i64::MIN, |t| t.unix_us));
+            keys.push(seen);
         }
         let mut events = std::mem::take(&mut self.events);
         // One stream is in order already; moving a long list about would double its memory.

@@ -3,6 +3,7 @@
 use super::Value;
 use super::read::{Error, ErrorKind, Source, line_len};
 use super::tape::{Tape, View};
+use std::ops::ControlFlow;
 
 /// The longest line that is read; a longer one is reported and passed over.
 pub const LINE_LEN_MAX: usize = 32 << 20;
@@ -53,11 +54,8 @@ impl Feed {
     }
 
     /// Takes the next piece, and hands every record that it completes to `sink`.
-    pub fn feed(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Record)) {
-        self.views(bytes, &mut |record| sink(record.to_owned()));
-    }
-
-    fn views(&mut self, mut bytes: &[u8], sink: &mut Sink<'_>) {
+    pub fn feed(&mut self, mut bytes: &[u8], sink: &mut dyn FnMut(Record)) {
+        let sink = &mut |record: Record<View<'_>>| sink(record.to_owned());
         loop {
             let end = line_len(bytes);
             if end == bytes.len() {
@@ -130,9 +128,26 @@ type Sink<'s> = dyn FnMut(Record<View<'_>>) + 's;
 
 /// Hands every record of a text that lies in memory to `sink`, which keeps what it wants of it.
 pub fn visit(text: &[u8], sink: &mut dyn FnMut(Record<View<'_>>)) {
+    visit_until(text, &mut |record| {
+        sink(record);
+        ControlFlow::Continue(())
+    });
+}
+
+/// The same, up to the line of the record at which `sink` breaks off.
+pub fn visit_until(mut text: &[u8], sink: &mut dyn FnMut(Record<View<'_>>) -> ControlFlow<()>) {
     let mut feed = Feed::new();
-    feed.views(text, sink);
-    feed.flush(sink);
+    let mut flow = ControlFlow::Continue(());
+    while !text.is_empty() && flow.is_continue() {
+        let end = line_len(text);
+        feed.line(&text[..end], &mut |record| {
+            if flow.is_continue() {
+                flow = sink(record);
+            }
+        });
+        feed.offset += 1;
+        text = text.get(end + 1..).unwrap_or_default();
+    }
 }
 
 /// The records of a text that lies in memory.

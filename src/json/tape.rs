@@ -95,7 +95,13 @@ pub struct View<'a> {
     at: usize,
 }
 
+/// A tape without a node; each place of it is null.
+static BLANK: Tape = Tape { nodes: Vec::new(), decoded: String::new() };
+
 impl<'a> View<'a> {
+    /// A view of nothing: `null`.
+    pub const NULL: View<'static> = View { tape: &BLANK, text: "", at: 0 };
+
     pub(super) fn root(tape: &'a Tape, text: &'a str) -> View<'a> {
         View { tape, text, at: 0 }
     }
