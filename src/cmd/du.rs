@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::progress::Line;
-use super::{home, print, screen};
+use super::{JSON_VERSION, home, print, screen};
 use crate::cli::{Command, Flag, Global, Operands};
 use crate::error::Result;
 use crate::format::line;
@@ -116,6 +116,7 @@ fn as_json(library: &Library, measured: &[(&Session, Room, Streams)], whole: Roo
     let mut object =
         |kind: &str, room: Room, streams: &Streams, more: &dyn Fn(&mut ObjectWriter<'_>)| {
             write_object(&mut out, |o| {
+                o.int("v", JSON_VERSION);
                 o.string("kind", kind);
                 more(o);
                 o.int("allocated_bytes", room.allocated);

@@ -1,6 +1,6 @@
 //! `il frames`: the pictures that a session was, for programs that read recordings.
 
-use super::{home, print, screen};
+use super::{JSON_VERSION, home, print, screen};
 use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
 use crate::error::Result;
 use crate::format::recording::Action;
@@ -103,6 +103,7 @@ impl Frames {
         self.count += 1;
         if self.json {
             write_object(&mut self.out, |o| {
+                o.int("v", JSON_VERSION);
                 o.int("frame", self.count);
                 o.int("t_us", t_us);
                 o.int("offset", offset);

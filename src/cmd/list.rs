@@ -1,7 +1,7 @@
 //! `il list`: the sessions, newest first.
 
 use super::filter::{Filtered, Flags, Typed};
-use super::{home, print, screen};
+use super::{JSON_VERSION, home, print, screen};
 use crate::cli::{Command, Flag, Global, Operands};
 use crate::error::{Error, Result};
 use crate::format::line;
@@ -111,6 +111,7 @@ fn prompt(session: &Session) -> Option<&str> {
 
 fn write_json(session: &Session, now_us: i64, out: &mut String) {
     write_object(out, |o| {
+        o.int("v", JSON_VERSION);
         o.string("id", &session.id.to_string());
         o.string("short_id", &session.id.short());
         o.string("status", session.status.name());

@@ -52,6 +52,10 @@ use crate::cli::{self, Request, Section};
 use crate::error::{Class, Error, Result};
 use crate::event::Evidence;
 
+/// The `v` of the objects that `--json` prints. It rises when a member is renamed, goes away, or
+/// means something else; events have a version of their own.
+const JSON_VERSION: u64 = 1;
+
 /// Every command, in the order of the documentation.
 pub const COMMANDS: &[Section] = &[
     Section { title: "Record", commands: &[&run::COMMAND] },

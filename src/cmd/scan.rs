@@ -1,10 +1,11 @@
 //! `il scan`: what looks like a secret in a recording, and where.
 
-use super::{home, print, screen};
+use super::{JSON_VERSION, home, print, screen};
 use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
 use crate::error::Result;
 use crate::json::write_object;
 use crate::library::{Library, Session, Suspect};
+use crate::session::SessionId;
 
 /// `il scan [ID] [--all] [--json]`.
 pub(crate) const COMMAND: Command<Args> = Command {
@@ -41,13 +42,15 @@ fn run(args: Args, global: &Global) -> Result<u8> {
         false => vec![library.find(args.id.as_deref())?],
     };
     let found = sessions.iter().flat_map(|session| {
-        library.suspects(session).into_iter().map(|suspect| (session.id.short(), suspect))
+        library.suspects(session).into_iter().map(|suspect| (session.id, suspect))
     });
     if args.json {
         for (session, suspect) in found {
             let mut out = String::new();
             write_object(&mut out, |o| {
-                o.string("session", &session);
+                o.int("v", JSON_VERSION);
+                o.string("session", &session.to_string());
+                o.string("short_id", &session.short());
                 o.string("kind", suspect.kind);
                 o.string("span", &span(&suspect));
             });
@@ -55,8 +58,8 @@ fn run(args: Args, global: &Global) -> Result<u8> {
             print(out)?;
         }
     } else {
-        let row = |(session, suspect): (String, Suspect)| {
-            vec![session, suspect.kind.to_owned(), span(&suspect)]
+        let row = |(session, suspect): (SessionId, Suspect)| {
+            vec![session.short(), suspect.kind.to_owned(), span(&suspect)]
         };
         screen::table(&HEADINGS, found.map(row))?;
     }

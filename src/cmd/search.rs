@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::filter::{Filtered, Flags, Typed};
 use super::progress::Line;
-use super::{home, print, screen};
+use super::{JSON_VERSION, home, print, screen};
 use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
 use crate::error::{Error, Result};
 use crate::format::line;
@@ -209,6 +209,7 @@ fn write_row(session: &Session, hit: &Hit, query: &Query, out: &mut String) {
 
 fn write_json(session: &Session, hit: &Hit, query: &Query, out: &mut String) {
     write_object(out, |o| {
+        o.int("v", JSON_VERSION);
         o.string("session", &session.id.to_string());
         o.string("short_id", &session.id.short());
         o.string_opt("time", hit.time.map(|time| time.rfc3339()).as_deref());

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::filter::{Filtered, Flags, Typed};
-use super::{home, print, screen};
+use super::{JSON_VERSION, home, print, screen};
 use crate::cli::{Command, Flag, Global, Operands};
 use crate::error::{Error, Result};
 use crate::event::{Body, Decision, Event, Verdict};
@@ -238,7 +238,7 @@ fn look(events: &[Event], sums: &mut Sums) {
 fn as_json(total: &Sums, groups: &[BTreeMap<String, Sums>; 4]) -> String {
     let mut out = String::new();
     write_object(&mut out, |o| {
-        o.int("v", 1);
+        o.int("v", JSON_VERSION);
         o.object("total", |o| total.write(o));
         for (name, group) in GROUPS.iter().zip(groups) {
             o.array(&format!("by_{name}"), |a| {

@@ -196,7 +196,7 @@ impl Screen {
         let size = self.size();
         let _ = write!(
             out,
-            "{{\"cols\":{},\"rows\":{},\"cursor\":{{\"row\":{},\"col\":{},\"pending_wrap\":{},\
+            "{{\"v\":1,\"cols\":{},\"rows\":{},\"cursor\":{{\"row\":{},\"col\":{},\"pending_wrap\":{},\
              \"visible\":{}}},\"alternate\":{},\"margins\":[{},{}],\"title\":",
             size.cols,
             size.rows,

@@ -48,7 +48,7 @@ fn listed(command: &mut Command) -> Vec<String> {
     match output.status.code() {
         Some(0) => {
             let text = String::from_utf8(output.stdout).expect("UTF-8");
-            let id = |line: &str| line.split('"').nth(3).expect("an id").to_owned();
+            let id = |line: &str| line.split('"').nth(5).expect("an id").to_owned();
             let mut ids: Vec<String> = text.lines().map(id).collect();
             ids.reverse();
             ids

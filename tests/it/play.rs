@@ -304,7 +304,7 @@ fn the_screen_of_any_moment_can_be_had() {
         assert_eq!(text(&["dump", "screen", "--at", time]), screen, "{time}");
     }
     let later = text(&["show", "--json", "--at", "2023-11-14T22:13:25.500Z"]);
-    assert!(later.starts_with("{\"cols\":30,\"rows\":5,"), "{later}");
+    assert!(later.starts_with("{\"v\":1,\"cols\":30,\"rows\":5,"), "{later}");
     assert_eq!(
         text(&["frames"]),
         "FRAME\tTIME\tCELLS\tROWS\tOFFSET\n1\t1.005\t4\t1\t4\n2\t2.000\t3\t1\t14\n\

@@ -138,6 +138,7 @@ fn a_hit_says_which_session_when_and_which_turn() {
     let json = stdout(&mut house.il(&["search", "--json", "--context", "1", "shop"]));
     let got: Value = serde_json::from_str(&json).expect("one object");
     let expected = serde_json::json!({
+        "v": 1,
         "session": agent,
         "short_id": agent[..13],
         "time": "2026-05-30T13:13:33.000+00:00",
