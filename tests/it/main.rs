@@ -10,6 +10,7 @@ mod diff;
 mod filters;
 mod house;
 mod install;
+mod json;
 mod man;
 mod pick;
 mod plain;
