@@ -61,6 +61,24 @@ fn each_command_has_a_page_that_says_what_it_takes() {
     }
 }
 
+/// A page of a command that is gone, or has another name, would be installed for ever.
+#[test]
+fn each_page_has_a_command() {
+    let of_commands = cli::all(COMMANDS).map(|command| format!("il-{}.1", command.name()));
+    let others = ["il.1", "il-json.5", "memmap_fs.5"].map(str::to_owned);
+    let expected: BTreeSet<String> = of_commands.chain(others).collect();
+    let name = |entry: std::io::Result<fs::DirEntry>| entry.expect("an entry").file_name();
+    let pages = fs::read_dir(root().join("man")).expect("man").map(name);
+    let pages: BTreeSet<String> = pages.map(|name| name.into_string().expect("UTF-8")).collect();
+    assert_eq!(pages, expected, "pages: left, commands: right");
+    let page = page("il.1");
+    let commands: BTreeSet<String> = cli::all(COMMANDS).map(|c| c.name().to_owned()).collect();
+    let listed = page.lines().filter_map(|line| line.strip_prefix(".It Xr il-"));
+    let listed = listed.filter_map(|line| line.strip_suffix(" 1"));
+    let listed: BTreeSet<String> = listed.map(str::to_owned).collect();
+    assert_eq!(listed, commands, "il.1 lists: left, commands: right");
+}
+
 #[test]
 fn the_first_page_lists_every_command() {
     let page = page("il.1");
