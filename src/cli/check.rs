@@ -107,6 +107,7 @@ fn sample(name: &str, hint: Hint) -> String {
     let value = match (hint, name) {
         (Hint::Choice(words), _) => words[0],
         (_, "N") => "3",
+        (_, "SPAN") => "stdout:0+1",
         (_, "X" | "S") => "1.5",
         (_, "COLSxROWS") => "80x24",
         (_, "TIME") => "12:03:10",
