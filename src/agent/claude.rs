@@ -58,7 +58,7 @@ const REFUSED: &str = "The user doesn't want to proceed with this tool use";
 const INTERRUPTED: &str = "[Request interrupted by user";
 
 pub(super) fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
-    let mut reader = Reader { out: Builder::new(AGENT.name), seen: HashSet::new(), mode: None };
+    let mut reader = Reader { out: Builder::new(AGENT.name), seen: Seen::default(), mode: None };
     let metas = metas(files);
     for (index, file) in files.iter().enumerate() {
         if subagent(file.path).is_none() && file.path.ends_with(".jsonl") {
@@ -78,7 +78,7 @@ pub(super) fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
 /// their answers still streamed.
 pub(super) fn read_stdout(stdout: &[u8], agent: &'static str) -> Transcript {
     let out = Builder::of_stdout(agent);
-    let mut reader = Reader { out, seen: HashSet::new(), mode: None };
+    let mut reader = Reader { out, seen: Seen::default(), mode: None };
     let mut results = 0;
     visit(stdout, &mut |record| {
         let (offset, len) = (record.offset, record.len);
@@ -115,21 +115,22 @@ fn metas<'a>(files: &[File<'a>]) -> HashMap<&'a str, Value> {
 
 struct Reader {
     out: Builder,
-    /// `uuid`s that were read: a fork copies its past into a new file, ids and times unchanged.
-    seen: HashSet<String>,
+    seen: Seen,
     mode: Option<String>,
 }
 
 impl Reader {
     fn main(&mut self, index: usize, file: &File<'_>) {
-        let live = Live::find(file.bytes);
+        let fates = fates(file.bytes, &mut self.seen);
+        let mut fates = fates.iter();
         self.out.stream = MAIN.to_owned();
         visit(file.bytes, &mut |record| {
             if let Some(value) = self.out.record(index, record) {
-                // A side chain is alive or not with the call that started it; it is kept.
-                let side = value.is_true_at("isSidechain");
-                let dead = value.str_at("uuid").is_some_and(|id| live.is_dead(id));
-                self.out.abandoned = dead && !side;
+                let fate = value.str_at("uuid").and_then(|_| fates.next());
+                if fate == Some(&Fate::Repeated) {
+                    return;
+                }
+                self.out.abandoned = fate == Some(&Fate::Dead);
                 self.record(value);
             }
         });
@@ -151,16 +152,15 @@ impl Reader {
                     call_id: text("toolUseId"),
                 });
             }
-            self.record(value);
+            if value.str_at("uuid").is_none_or(|id| self.seen.insert(id, SIDE).is_none()) {
+                self.record(value);
+            }
         });
     }
 
     fn record(&mut self, value: View<'_>) {
         self.out.time = time_of(value);
         if let Some(id) = value.str_at("uuid") {
-            if !self.seen.insert(id.to_owned()) {
-                return;
-            }
             self.out.id = Some(id.to_owned());
             self.out.parent = value.str_at("parentUuid").map(str::to_owned);
         }
@@ -594,80 +594,127 @@ fn slash(text: &str) -> Option<String> {
     Some(format!("{} {args}", tagged(text, "command-name")?).trim_end().to_owned())
 }
 
-/// Which records are part of the conversation as it stands.
-struct Live {
-    /// Of each record's id, its place in `alive`.
-    at: HashMap<Box<str>, u32>,
-    alive: Vec<bool>,
+/// `uuid`s that were read, and their place among all that were. A fork copies its past into a new
+/// file, ids and times unchanged.
+#[derive(Default)]
+struct Seen {
+    places: HashMap<Box<str>, u32>,
+    /// Where the next file's places begin: they go on from file to file, because a parent is looked
+    /// for in its own.
+    base: u32,
+}
+
+/// The place of an id that is in no tree: a subagent's.
+const SIDE: u32 = u32::MAX;
+
+impl Seen {
+    /// Remembers the last place of an id; the one before, where it was seen.
+    fn insert(&mut self, uuid: &str, place: u32) -> Option<u32> {
+        match self.places.get_mut(uuid) {
+            Some(old) => Some(std::mem::replace(old, place)),
+            None => self.places.insert(uuid.into(), place),
+        }
+    }
+}
+
+/// What becomes of a record that has a `uuid`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It is part of the conversation as it stands, or of a side chain, which is kept: that is
+    /// alive or not with the call that started it.
+    Alive,
+    /// The user went back behind it.
+    Dead,
+    /// It was read before.
+    Repeated,
 }
 
 struct Node {
+    /// Its place among the file's records that have a `uuid`.
+    record: usize,
     parent: Parent,
     /// A number for the answer it is part of.
     answer: Option<u32>,
     result: bool,
-    /// A record further up with the same id.
-    same: Option<u32>,
+    /// A node further up with the same id.
+    same: Option<usize>,
 }
 
 /// What a record says of its parent.
 #[derive(Clone, Copy)]
 enum Parent {
     None,
-    /// A record further up.
-    At(u32),
-    /// A record that is not further up: one further down would be a loop.
+    /// A node further up.
+    At(usize),
+    /// No node further up: one further down would be a loop.
     Elsewhere,
 }
 
-impl Live {
-    /// Walks from the last record up. Parallel tool calls branch the tree, so with a record of an
-    /// answer all records of that answer are alive, and the results that hang on them. A parent
-    /// that is not in the file (its line is broken, or the past was cut off) stands for the record
-    /// before: better a branch too many than a conversation lost.
-    fn find(bytes: &[u8]) -> Live {
-        let (at, nodes) = nodes(bytes);
-        let mut alive = vec![false; nodes.len()];
-        let mut answers: HashSet<u32> = HashSet::new();
-        let mut next = nodes.len().checked_sub(1);
-        while let Some(i) = next {
-            alive[i] = true;
-            answers.extend(nodes[i].answer);
-            next = match nodes[i].parent {
-                Parent::None => None,
-                Parent::At(parent) => Some(parent as usize),
-                Parent::Elsewhere => i.checked_sub(1),
-            };
-        }
-        for (i, node) in nodes.iter().enumerate() {
-            let answer = node.answer.is_some_and(|id| answers.contains(&id));
-            let result = node.result && matches!(node.parent, Parent::At(p) if alive[p as usize]);
-            let same = node.same.is_some_and(|same| alive[same as usize]);
-            alive[i] |= answer || result || same;
-        }
-        Live { at, alive }
+/// The fates of the records of a file that have a `uuid`, in their order.
+///
+/// Walks from the last record up. Parallel tool calls branch the tree, so with a record of an
+/// answer all records of that answer are alive, and the results that hang on them. A parent that is
+/// not in the file (its line is broken, or the past was cut off) stands for the record before:
+/// better a branch too many than a conversation lost.
+fn fates(bytes: &[u8], seen: &mut Seen) -> Vec<Fate> {
+    let (nodes, mut fates) = nodes(bytes, seen);
+    let mut alive = vec![false; nodes.len()];
+    let mut answers: HashSet<u32> = HashSet::new();
+    let mut next = nodes.len().checked_sub(1);
+    while let Some(i) = next {
+        alive[i] = true;
+        answers.extend(nodes[i].answer);
+        next = match nodes[i].parent {
+            Parent::None => None,
+            Parent::At(parent) => Some(parent),
+            Parent::Elsewhere => i.checked_sub(1),
+        };
     }
-
-    fn is_dead(&self, uuid: &str) -> bool {
-        self.at.get(uuid).is_none_or(|&at| !self.alive[at as usize])
+    for (i, node) in nodes.iter().enumerate() {
+        let answer = node.answer.is_some_and(|id| answers.contains(&id));
+        let result = node.result && matches!(node.parent, Parent::At(p) if alive[p]);
+        alive[i] |= answer || result;
     }
+    for (i, node) in nodes.iter().enumerate().rev() {
+        if let Some(same) = node.same {
+            alive[same] |= alive[i];
+        }
+        if !alive[i] && fates[node.record] == Fate::Alive {
+            fates[node.record] = Fate::Dead;
+        }
+    }
+    fates
 }
 
-/// The records of a file that are in its tree, and the place of each id.
-fn nodes(bytes: &[u8]) -> (HashMap<Box<str>, u32>, Vec<Node>) {
-    let mut at: HashMap<Box<str>, u32> = HashMap::new();
+/// The tree of a file, and which of its records were read before.
+fn nodes(bytes: &[u8], seen: &mut Seen) -> (Vec<Node>, Vec<Fate>) {
+    let base = seen.base;
+    let here = |place: u32| place.checked_sub(base).filter(|_| place != SIDE).map(|n| n as usize);
     let mut answers: HashMap<Box<str>, u32> = HashMap::new();
-    let mut nodes = Vec::new();
+    let mut nodes: Vec<Node> = Vec::new();
+    let mut fates = Vec::new();
+    // Most records hang on the one before.
+    let mut last = String::new();
     visit(bytes, &mut |record| {
         let Ok(value) = record.value else { return };
-        let Some(uuid) = value.str_at("uuid").filter(|_| !value.is_true_at("isSidechain")) else {
-            return;
-        };
+        let Some(uuid) = value.str_at("uuid") else { return };
+        let side = value.is_true_at("isSidechain");
         let above = value.str_at("parentUuid").or_else(|| value.str_at("logicalParentUuid"));
-        let parent = above.map_or(Parent::None, |id| match at.get(id) {
-            Some(&parent) => Parent::At(parent),
-            None => Parent::Elsewhere,
-        });
+        let parent = match above {
+            None => Parent::None,
+            Some(id) if !nodes.is_empty() && id == last => Parent::At(nodes.len() - 1),
+            Some(id) => {
+                let place = seen.places.get(id).and_then(|place| here(*place));
+                place.map_or(Parent::Elsewhere, Parent::At)
+            }
+        };
+        let place = if side { SIDE } else { base + nodes.len() as u32 };
+        let before = seen.insert(uuid, place);
+        fates.push(if before.is_some() { Fate::Repeated } else { Fate::Alive });
+        if side {
+            return;
+        }
+        uuid.clone_into(&mut last);
         let message = value.get("message");
         let answer = message.and_then(|m| m.str_at("id")).map(|id| {
             answers.get(id).copied().unwrap_or_else(|| {
@@ -678,8 +725,9 @@ fn nodes(bytes: &[u8]) -> (HashMap<Box<str>, u32>, Vec<Node>) {
         });
         let mut content = message.and_then(|m| m.get("content")).into_iter().flat_map(View::items);
         let result = content.any(|b| b.str_at("type") == Some("tool_result"));
-        let same = at.insert(uuid.into(), nodes.len() as u32);
-        nodes.push(Node { parent, answer, result, same });
+        let (record, same) = (fates.len() - 1, before.and_then(here));
+        nodes.push(Node { record, parent, answer, result, same });
     });
-    (at, nodes)
+    seen.base = base + nodes.len() as u32;
+    (nodes, fates)
 }

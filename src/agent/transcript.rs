@@ -335,11 +335,22 @@ impl Builder {
 fn name_approvals(events: &mut [Event]) {
     let mut titles: HashMap<String, String> = HashMap::new();
     for event in events.iter() {
+        if let Body::Approval(approval) = &event.body
+            && approval.ask.is_empty()
+            && let Some(id) = &approval.call_id
+        {
+            titles.insert(id.clone(), String::new());
+        }
+    }
+    if titles.is_empty() {
+        return;
+    }
+    for event in events.iter() {
         if let Body::ToolCall(call) = &event.body
-            && let Some(id) = &call.call_id
+            && let Some(named) = call.call_id.as_ref().and_then(|id| titles.get_mut(id))
         {
             let title = call.title.as_deref().unwrap_or_default();
-            titles.insert(id.clone(), format!("{} {title}", call.name).trim_end().to_owned());
+            *named = format!("{} {title}", call.name).trim_end().to_owned();
         }
     }
     for event in events {

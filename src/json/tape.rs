@@ -142,7 +142,27 @@ impl<'a> View<'a> {
 
     /// The last member `name` of an object; None for anything else.
     pub fn get(self, name: &str) -> Option<View<'a>> {
-        self.members().filter(|(n, _)| *n == name).last().map(|(_, value)| value)
+        let Node::Object { end } = self.node() else { return None };
+        let (mut at, mut found) = (self.at + 1, None);
+        while at < end as usize {
+            if self.is_named(at, name.as_bytes()) {
+                found = Some(View { at: at + 1, ..self });
+            }
+            at = self.tape.after(at + 1);
+        }
+        found
+    }
+
+    /// Whether the string at `at` is `name`. Most names differ in length, which costs no look at
+    /// them.
+    fn is_named(self, at: usize, name: &[u8]) -> bool {
+        let (text, start, end) = match self.tape.node(at) {
+            Node::Plain { start, end } => (self.text, start, end),
+            Node::Decoded { start, end } => (self.tape.decoded.as_str(), start, end),
+            _ => return false,
+        };
+        (end - start) as usize == name.len()
+            && text.as_bytes().get(start as usize..end as usize) == Some(name)
     }
 
     /// The value reached by following member names.
