@@ -45,6 +45,7 @@ const QUESTIONS: &[&str] = &[
     "Delete this file?",
     "Create this file?",
     "Apply this edit?",
+    "Approve tool call?",
     "Permission required",
     "Permission Required",
 ];
@@ -65,7 +66,8 @@ pub struct Dialog {
     pub about: String,
     /// The rows, without their numbers.
     pub choices: Vec<String>,
-    /// The highlighted row.
+    /// The highlighted row; one past the last where keys stand beside the choices and none is
+    /// highlighted.
     pub marked: usize,
     /// The rows stand side by side, and which is highlighted is told by its colour alone.
     pub buttons: bool,
@@ -77,8 +79,9 @@ pub fn dialog(rows: &[String]) -> Option<Dialog> {
     // The lowest question counts; one above may be history.
     let at = (0..rows.len()).rev().find(|&i| QUESTIONS.iter().any(|q| rows[i].contains(q)))?;
     let question = rows[at].trim_start_matches(['△', '?', ' ']).trim_start_matches(MARKS).trim();
-    let (choices, marked, buttons, first) =
-        list(&rows[at + 1..]).or_else(|| button_row(&rows[at + 1..]))?;
+    let (choices, marked, buttons, first) = list(&rows[at + 1..])
+        .or_else(|| button_row(&rows[at + 1..]))
+        .or_else(|| key_row(&rows[at + 1..]))?;
     let says = |words: &[&str]| choices.iter().any(|c| begins_with(c, words));
     if !says(YES) || !says(NO) {
         return None;
@@ -165,6 +168,21 @@ fn button_row(rows: &[&str]) -> Option<Choices> {
             .collect();
         let buttons = ["Allow once", "Allow always", "Reject"];
         (labels == buttons).then_some((labels, 0, true, i))
+    })
+}
+
+/// Choices side by side, each with its key before it, as cline has them: `[y] Approve   [n] Deny`.
+/// The key goes behind the label, where the other agents write it.
+fn key_row(rows: &[&str]) -> Option<Choices> {
+    let choice = |part: &str| {
+        let (key, label) = part.strip_prefix('[')?.split_once("] ")?;
+        (key.chars().count() == 1).then(|| format!("{} ({key})", label.trim()))
+    };
+    rows.iter().enumerate().find_map(|(i, row)| {
+        let parts = row.split("  ").map(str::trim).filter(|part| !part.is_empty());
+        let choices: Vec<String> = parts.take(CHOICES_MAX).map(choice).collect::<Option<_>>()?;
+        let marked = choices.len();
+        (marked > 1).then_some((choices, marked, true, i))
     })
 }
 
@@ -333,7 +351,7 @@ impl Watcher {
                 open.marked = open.marked.saturating_sub(1);
             }
             b"\x1b[B" | b"\x1bOB" | b"\x1b[C" | b"\x1bOC" | b"\t" => {
-                open.marked = (open.marked + 1).min(last);
+                open.marked = (open.marked + 1).min(last.max(open.marked));
             }
             [digit @ b'1'..=b'9'] => {
                 let i = usize::from(digit - b'1');
@@ -523,6 +541,32 @@ mod tests {
             "  ┃  △ Permission required\n  ┃    ← Access external directory /x\n  ┃   Allow once   Allow always   Reject             ctrl+f fullscreen  ⇆ select",
             "Permission required | [Allow once], Allow always, Reject",
         );
+        check(
+            " Cline needs permission\n Approve tool call?\n run_commands\n {\"commands\":[\"ls\"]}\n\n [y] Approve   [n] Deny",
+            "Approve tool call? | Approve (y), Deny (n)",
+        );
+    }
+
+    /// The decision and the key of an answer to cline's dialog.
+    #[test]
+    fn a_key_beside_a_choice_answers() {
+        let screen = b"Approve tool call?\r\nrun_commands\r\n[y] Approve   [n] Deny\r\n";
+        for (keys, decision, key) in [
+            ("y", Decision::AllowOnce, "letter"),
+            ("n", Decision::RejectOnce, "letter"),
+            ("\r", Decision::Unknown, "enter"),
+            ("\x1b", Decision::Cancelled, "esc"),
+        ] {
+            let crossing = |t_us, direction, bytes| Crossing { t_us, direction, bytes };
+            let crossings = [
+                crossing(0, Direction::Output, &screen[..]),
+                crossing(1_000_000, Direction::Input, keys.as_bytes()),
+                crossing(1_100_000, Direction::Output, b"\x1b[H\x1b[J"),
+            ];
+            let seen = approvals(crossings, Size::new(80, 24), WallTime::default());
+            let [Event { body: Body::Approval(seen), .. }] = &seen[..] else { panic!("{seen:?}") };
+            assert_eq!((seen.decision, seen.key.as_deref()), (Some(decision), Some(key)));
+        }
     }
 
     #[test]
