@@ -6,6 +6,7 @@
 //! `IL_BENCH_MIB` (256) the size of the small flood, the large one being four times that, and
 //! `IL_BENCH_IDLE` (10) and `IL_BENCH_STALL` (30) are seconds.
 
+mod agents;
 mod bare;
 mod rows;
 mod sessions;
@@ -27,7 +28,7 @@ struct Row {
 type Measure = fn(&tools::Bench) -> Vec<Row>;
 
 /// The measurements by name.
-const ROWS: [(&str, Measure); 9] = [
+const ROWS: [(&str, Measure); 10] = [
     ("flood", rows::flood),
     ("pipe", rows::pipe),
     ("echo", rows::echo),
@@ -36,6 +37,7 @@ const ROWS: [(&str, Measure); 9] = [
     ("memory", rows::memory),
     ("list", rows::list),
     ("search", rows::search),
+    ("agents", rows::agents),
     ("size", rows::size),
 ];
 
@@ -44,6 +46,10 @@ fn main() -> ExitCode {
     match args.first().map(String::as_str) {
         Some("be-bare") => return bare::main(&args[1..]),
         Some("be-echo") => return terminal::echo_raw(),
+        Some("be-reader") => {
+            agents::read(&args[1], &args[2]);
+            return ExitCode::SUCCESS;
+        }
         Some("be-flood") => return terminal::flood(&args[1]),
         _ => {}
     }

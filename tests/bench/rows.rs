@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,15 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// What il may take of memory, in KiB.
 const MEMORY_KIB_MAX: u64 = 8 << 10;
+
+/// The size that the transcripts are grown to, in bytes.
+const TRANSCRIPT_LEN: usize = 100 << 20;
+
+/// How fast a transcript is read at least, in million bytes a second of processor time.
+const TRANSCRIPT_MB_S_MIN: f64 = 200.0;
+
+/// What reading one may take of memory, its own bytes included, in KiB.
+const TRANSCRIPT_KIB_MAX: u64 = 32 << 10;
 
 /// What the static binary may have, in bytes.
 const SIZE_MAX: u64 = 1 << 20;
@@ -400,6 +410,56 @@ fn forget_caches(bench: &Bench) {
         let file = fs::File::open(path).unwrap();
         rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
     }
+}
+
+/// Transcripts of agents: how fast they become events, and the memory of whoever does it.
+pub fn agents(bench: &Bench) -> Vec<Row> {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/agent");
+    let kinds = [
+        (
+            "claude",
+            "7f3781e9-01bb-4faf-956b-b7cb15223a10.jsonl",
+            ["reading Claude Code's transcript", "and its memory"],
+        ),
+        (
+            "codex",
+            "rollout-2026-11-20T23-16-29-01a1fb3f-40da-75f2-8dc6-04fb0dabea2d.jsonl",
+            ["reading Codex' transcript", "and its memory"],
+        ),
+    ];
+    let rows = kinds.into_iter().flat_map(|(agent, name, [what, memory])| {
+        let path = bench.dir.join(name);
+        crate::agents::grow(&seeds.join(agent).join(name), &path, TRANSCRIPT_LEN);
+        let read = || {
+            let mut command = crate::tools::this();
+            let output = command.args(["be-reader", agent]).arg(&path).output().unwrap();
+            let text = String::from_utf8(output.stdout).unwrap();
+            let numbers: Vec<u64> = text.split_whitespace().map(|n| n.parse().unwrap()).collect();
+            let [took_us, events, kib] = numbers[..] else { panic!("{text}") };
+            assert!(events > 10_000, "{agent}: {events} events");
+            (Duration::from_micros(took_us), kib)
+        };
+        let runs: Vec<_> = (0..bench.rounds).map(|_| read()).collect();
+        let took = median(&mut runs.iter().map(|(took, _)| *took).collect::<Vec<_>>());
+        let kib = runs.iter().map(|(_, kib)| *kib).max().unwrap_or(0);
+        let mb_s = fs::metadata(&path).unwrap().len() as f64 / 1e6 / took.as_secs_f64();
+        let _ = fs::remove_file(&path);
+        [
+            Row {
+                what,
+                measured: format!("{mb_s:.0} MB/s"),
+                bar: format!(">= {TRANSCRIPT_MB_S_MIN:.0} MB/s"),
+                met: Some(mb_s >= TRANSCRIPT_MB_S_MIN),
+            },
+            Row {
+                what: memory,
+                measured: format!("{kib} KiB"),
+                bar: format!("<= {TRANSCRIPT_KIB_MAX} KiB"),
+                met: Some(kib <= TRANSCRIPT_KIB_MAX),
+            },
+        ]
+    });
+    rows.collect()
 }
 
 /// What is installed on a machine.
