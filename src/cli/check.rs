@@ -116,7 +116,6 @@ fn sample(name: &str, hint: Hint) -> String {
         (_, "AGE") => "90d",
         (_, "SIZE") => "5G",
         (_, "JSON") => "{}",
-        (_, "SPAN") => "stdout:0+1",
         (Hint::Session, _) => "@1",
         (Hint::Stream, _) => "stdout",
         _ => "x",

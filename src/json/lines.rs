@@ -178,14 +178,12 @@ impl Iterator for Records<'_> {
     }
 }
 
+/// Takes a record: where it begins and ends in its line, and what it is.
+type Piece<'a> = &'a mut dyn FnMut(usize, usize, Result<View<'_>, ErrorKind>);
+
 /// Takes one line apart: NUL blocks (a file system's answer to a power cut), glued records, and
 /// records that begin inside the ruin of another.
-fn split(
-    line: &[u8],
-    tape: &mut Tape,
-    openings: &mut Vec<String>,
-    sink: &mut dyn FnMut(usize, usize, Result<View<'_>, ErrorKind>),
-) {
+fn split(line: &[u8], tape: &mut Tape, openings: &mut Vec<String>, sink: Piece<'_>) {
     let source = Source::of(line);
     let mut at = 0;
     let mut tries = 0;

@@ -18,13 +18,17 @@ use super::files::{Files, Sink};
 use crate::agent::{self, AGENTS, Agent};
 use crate::error::Result;
 use crate::json::{self, write_object};
-use crate::record::side::{HELLO_LEN, PIECE_LEN, SOURCES, SWEEP, Side, TAG_SOURCES, TAG_SWEPT};
+use crate::record::side::{
+    HELLO_LEN, PIECE_LEN, SOURCES, STIR, SWEEP, Side, TAG_SOURCES, TAG_SWEPT,
+};
 use crate::session::{Meta, SessionId};
 use crate::store::{Append, Exit, Writer};
 use crate::sys::process::{self, Fork, Pid};
 
 /// How often files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Looks for an agent after the command last wrote something: a shell that waits costs nothing.
+const LOOKS: u32 = 2;
 /// A walk through the directories is repeated after so many times what the last one took.
 const WALK_REST: u32 = 50;
 /// Agents with a daemon write on when their program has ended; this long nothing must come.
@@ -148,7 +152,8 @@ fn work(dir: &Path, meta: &Meta, agents: &[&'static Agent], awake: bool, socket:
     let mut id = [0; 16];
     id.copy_from_slice(&hello[..16]);
     let id = SessionId(id);
-    let mut watch = Watch { id, files: &mut files, told: Vec::new(), walked: Instant::now() };
+    let mut watch =
+        Watch { id, files: &mut files, awake, told: Vec::new(), walked: Instant::now() };
     let sealed = watch.until_the_end(&mut wire);
     drop(wire);
     if !sealed {
@@ -164,6 +169,8 @@ fn work(dir: &Path, meta: &Meta, agents: &[&'static Agent], awake: bool, socket:
 struct Watch<'a> {
     id: SessionId,
     files: &'a mut Files,
+    /// An agent runs, and writes whether it shows anything or not.
+    awake: bool,
     /// Sessions of processes that the recorder was told of.
     told: Vec<String>,
     walked: Instant,
@@ -173,11 +180,19 @@ impl Watch<'_> {
     /// Copies until the session has ended; whether the recorder said so.
     fn until_the_end(&mut self, wire: &mut Wire) -> bool {
         let mut word = [0];
+        let mut looks = LOOKS;
         let mut swept = false;
         loop {
-            let _ = wire.socket.set_read_timeout((!swept).then_some(LOOK_EVERY));
+            let looks_on = !swept && (self.awake || looks > 0);
+            let _ = wire.socket.set_read_timeout(looks_on.then_some(LOOK_EVERY));
             match wire.socket.read(&mut word) {
                 Ok(0) => return false,
+                Ok(_) if word[0] == STIR => {
+                    looks = LOOKS;
+                    if !self.look(wire) {
+                        return false;
+                    }
+                }
                 Ok(_) if word[0] == SWEEP => {
                     swept = true;
                     self.look_for_agents(wire);
@@ -188,14 +203,8 @@ impl Watch<'_> {
                 }
                 Ok(_) => return true,
                 Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                    self.look_for_agents(wire);
-                    if self.walked.elapsed() >= self.files.walked() * WALK_REST {
-                        self.files.walk(false);
-                        self.walked = Instant::now();
-                    } else {
-                        self.files.look();
-                    }
-                    if !self.files.copy(false, wire) {
+                    looks = looks.saturating_sub(1);
+                    if !self.look(wire) {
                         return false;
                     }
                 }
@@ -203,6 +212,18 @@ impl Watch<'_> {
                 Err(_) => return false,
             }
         }
+    }
+
+    /// Copies what has come. False when nobody takes it.
+    fn look(&mut self, wire: &mut Wire) -> bool {
+        self.look_for_agents(wire);
+        if self.walked.elapsed() >= self.files.walked() * WALK_REST {
+            self.files.walk(false);
+            self.walked = Instant::now();
+        } else {
+            self.files.look();
+        }
+        self.files.copy(false, wire)
     }
 
     /// Agents among the session's processes, and the sessions that their registries have for them.
@@ -215,6 +236,7 @@ impl Watch<'_> {
             let cwd = fs::read_link(format!("/proc/{pid}/cwd")).ok();
             let cwd = cwd.map(|cwd| cwd.to_string_lossy().into_owned());
             self.files.wake(found.agent, cwd.clone());
+            self.awake = true;
             let roots: Vec<PathBuf> = self
                 .files
                 .roots()

@@ -6,7 +6,8 @@
 //! number of a stream `native/N`; [`TAG_SOURCES`] is a record of the stream [`SOURCES`];
 //! [`TAG_SWEPT`] says that all there is has been handed over.
 //! From the recorder: the session's id and its start in microseconds since 1970 (little-endian),
-//! then [`SWEEP`] when the command has ended and [`SEALED`] when the session has.
+//! then [`STIR`] now and then while something happens, [`SWEEP`] when the command has ended and
+//! [`SEALED`] when the session has.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -28,12 +29,17 @@ pub const TAG_SOURCES: u8 = 254;
 pub const TAG_SWEPT: u8 = 255;
 /// Bytes of one message at most.
 pub const PIECE_LEN: usize = 64 * 1024;
+/// To the process: the command has written something.
+pub const STIR: u8 = b'S';
 /// To the process: the command has ended.
 pub const SWEEP: u8 = b'E';
 /// To the process: the session has ended.
 pub const SEALED: u8 = b'D';
 /// Bytes of the first words to the process.
 pub const HELLO_LEN: usize = 24;
+
+/// The least time between two [`STIR`]s. Without them the process sleeps, as the command does.
+const STIR_EVERY_US: u64 = 1_000_000;
 
 /// How long the end of a session waits for the last bytes.
 const SWEEP_WAIT: Duration = Duration::from_millis(150);
@@ -48,13 +54,14 @@ pub struct Side {
     socket: Option<UnixStream>,
     held: Vec<u8>,
     swept: bool,
+    next_stir_us: u64,
 }
 
 impl Side {
     /// To the process `pid`, at the other end of `socket`.
     pub fn new(pid: Pid, socket: UnixStream) -> Side {
         let _ = socket.set_nonblocking(true);
-        Side { pid, socket: Some(socket), held: Vec::new(), swept: false }
+        Side { pid, socket: Some(socket), held: Vec::new(), swept: false, next_stir_us: 0 }
     }
 
     /// What is to be watched for words from the process.
@@ -67,6 +74,14 @@ impl Side {
         let mut words = id.0.to_vec();
         words.extend_from_slice(&started_us.to_le_bytes());
         self.say(&words);
+    }
+
+    /// Tells that the command has written something, if that was not told of late.
+    pub fn stir(&mut self, now_us: u64) {
+        if now_us >= self.next_stir_us {
+            self.next_stir_us = now_us.saturating_add(STIR_EVERY_US);
+            self.say(&[STIR]);
+        }
     }
 
     fn say(&mut self, words: &[u8]) {

@@ -128,6 +128,9 @@ impl Tape {
             }
         }
         self.keep(stream, now_us, bytes);
+        if let Some(side) = &mut self.side {
+            side.stir(now_us);
+        }
         if clock.now_us().saturating_sub(now_us) > STALL_US {
             self.counters.stalls += 1;
         }

@@ -133,7 +133,7 @@ fn an_idle_run_sleeps() {
     let all: Vec<_> = std::iter::once(term.pid()).chain(children_of(term.pid())).collect();
     wait_until("the start to be over", || {
         let before: Vec<_> = all.iter().map(|&pid| activity(pid)).collect();
-        std::thread::sleep(Duration::from_millis(300));
+        std::thread::sleep(Duration::from_millis(1300));
         (before == all.iter().map(|&pid| activity(pid)).collect::<Vec<_>>()).then_some(())
     });
     let before: Vec<_> = all.iter().map(|&pid| activity(pid)).collect();
