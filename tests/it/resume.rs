@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use crate::util::Home;
+use crate::util::{Home, Setup, Term, winsize};
 
 const ID: &str = "7ba1e57d-1111-4222-8333-444455556666";
 
@@ -174,4 +174,23 @@ fn the_last_conversation_of_this_repository_is_found() {
     let mut elsewhere = project.command(&["resume", "--here"]);
     let output = elsewhere.env("PATH", project.path()).current_dir("/").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn one_is_chosen_from_those_that_can_be_gone_on_with() {
+    let project = Project::begun();
+    project.text(&["run", "-q", "true"]);
+    for words in [&["resume", "-p", "--dry-run"][..], &["resume", "--here", "-p", "--dry-run"]] {
+        let setup = Setup { winsize: winsize(120, 20), ..Setup::default() };
+        let mut command = project.command(words);
+        command.env("PATH", project.path());
+        let mut term = Term::spawn_with(command, &setup);
+        term.expect(" 1/1");
+        // How the conversation began.
+        term.expect("\u{2502} Turns: 1");
+        term.expect("\u{2502} Begin");
+        term.send("\r");
+        term.expect(format!("Command: claude --resume {ID}"));
+        assert!(term.finish().status.success(), "{words:?}");
+    }
 }

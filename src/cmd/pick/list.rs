@@ -66,8 +66,7 @@ impl Row {
         hay.extend(meta.repository.as_ref().and_then(|repository| repository.branch.clone()));
         hay.push(command);
         let mut hay = hay.join("\n");
-        let end = (0..=HAY_LEN_MAX.min(hay.len())).rfind(|at| hay.is_char_boundary(*at));
-        hay.truncate(end.unwrap_or(0));
+        hay.truncate(whole_characters(&hay, HAY_LEN_MAX));
         row.lower = hay.to_lowercase();
         row.hay = hay;
         row
@@ -293,6 +292,12 @@ pub(super) fn body_rows(size: Size) -> usize {
 /// Columns of the list: all, where a session beside it would have no room.
 pub(super) fn list_columns(cols: usize) -> usize {
     if cols >= BESIDE_COLUMNS_MIN { cols / 2 } else { cols }
+}
+
+/// The bytes of all the characters that are in the first `len_max` bytes.
+pub(super) fn whole_characters(text: &str, len_max: usize) -> usize {
+    let len = len_max.min(text.len());
+    (0..=len).rfind(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
 fn colour(status: Status) -> &'static str {

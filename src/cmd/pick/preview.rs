@@ -9,7 +9,7 @@ use crate::term::{Format, Options};
 use crate::time::duration;
 
 /// Bytes of a conversation that a preview takes.
-const PREVIEW_LEN_MAX: usize = 16 * 1024;
+pub(super) const PREVIEW_LEN_MAX: usize = 16 * 1024;
 
 /// What is shown of a session beside the list: cleaned lines of any width.
 #[derive(Debug, Default)]
@@ -98,7 +98,8 @@ pub(super) fn wrap(text: &str, cols: usize) -> Vec<String> {
 }
 
 /// Takes the first bytes that are written, and then no more.
-struct Head(Vec<u8>);
+#[derive(Default)]
+pub(super) struct Head(pub(super) Vec<u8>);
 
 impl Write for Head {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -115,7 +116,7 @@ impl Write for Head {
 
 /// How the conversation begins.
 fn chat(library: &Library, session: &Session) -> String {
-    let mut head = Head(Vec::new());
+    let mut head = Head::default();
     // An error says that there is more than what was taken.
     let _ = library.copy(session, "chat", &mut head);
     String::from_utf8_lossy(&head.0).into_owned()

@@ -1,7 +1,7 @@
 //! The list by keys and pictures.
 
-use super::list::{List, QUERY_LEN_MAX, Row, SESSIONS_MAX, Wish, body_rows};
-use super::preview::{Preview, wrap};
+use super::list::{List, QUERY_LEN_MAX, Row, SESSIONS_MAX, Wish, body_rows, whole_characters};
+use super::preview::{Head, PREVIEW_LEN_MAX, Preview, wrap};
 use crate::cmd::stage::Key;
 use crate::session::Status;
 use crate::term::{Format, Options, Painter, Size, Terminal};
@@ -173,6 +173,28 @@ fn without_colours_there_are_none() {
     let mut list = list(&["a", "b"]);
     assert!(list.draw(Size::new(90, 5), None, true).contains("\x1b[32m"));
     assert!(!list.draw(Size::new(90, 5), None, false).contains("\x1b[32m"));
+}
+
+#[test]
+fn the_beginning_of_a_long_text_is_taken() {
+    use std::io::Write;
+    for (len, taken) in [(PREVIEW_LEN_MAX, true), (PREVIEW_LEN_MAX + 1, false)] {
+        let mut head = Head::default();
+        assert_eq!(head.write_all(&vec![b'x'; len]).is_ok(), taken);
+        assert_eq!(head.0.len(), PREVIEW_LEN_MAX);
+    }
+    for (text, len_max, expected) in [("abc", 3, 3), ("abcd", 3, 3), ("日本", 5, 3), ("", 5, 0)] {
+        assert_eq!(whole_characters(text, len_max), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_screen_is_shown_from_its_end_and_a_conversation_from_its_beginning() {
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    for (is_tail, expected) in [(false, "Head  a b"), (true, "Head  c d")] {
+        let preview = Preview { head: words("Head"), body: words("a b c d "), is_tail };
+        assert_eq!(preview.rows(9, 4), words(expected));
+    }
 }
 
 #[test]
