@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::{home, print, screen};
+use super::{JSON_VERSION, home, print, screen};
 use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
 use crate::error::{Error, Result};
 use crate::format::line;
@@ -129,6 +129,7 @@ fn prompt(session: &Session) -> Option<&str> {
 fn as_json(session: &Session, changes: &[FileChange]) -> String {
     let mut out = String::new();
     write_object(&mut out, |o| {
+        o.int("v", JSON_VERSION);
         o.string("id", &session.id.to_string());
         o.string("short_id", &session.id.short());
         o.string("status", session.status.name());

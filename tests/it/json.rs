@@ -300,6 +300,7 @@ fn each_object_is_as_the_page_says() {
                 vec!["search", "--json", "INT"],
             ],
         ),
+        ("il why", vec![vec!["why", "--json", "/"]]),
         ("il stats", vec![vec!["stats", "--json"]]),
         ("il frames", vec![vec!["frames", "--json", shell]]),
         ("il du", vec![vec!["du", "--json"]]),
