@@ -120,9 +120,8 @@ impl Library {
             event.write_line(&mut line);
             keep(StreamId::CONVERSATION, line.as_bytes())?;
         }
-        // Read late: somebody may have pinned it meanwhile.
-        let text = self.store.records(&session.entry, StreamId::META).last();
-        let value = text.and_then(|(_, text)| json::parse(&text).ok()).unwrap_or_default();
+        let value = self.meta_now(session).and_then(|text| json::parse(&text).ok());
+        let value = value.unwrap_or_default();
         let mut members = value.as_object().cloned().unwrap_or_else(Object::new);
         members.remove("deriver");
         let mut derived = String::new();

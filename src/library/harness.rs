@@ -69,8 +69,10 @@ pub fn take_own_log(dir: &Path, id: SessionId) -> Result<bool> {
     let mut writer = library.store.resume(&session.entry)?;
     let written = write(&mut writer, id, meta.started, &foreign, &files, &places);
     if written.is_ok() {
-        let t_us = u64::try_from(time::wall().unix_us - session.entry.start_us).unwrap_or(0);
-        writer.append(StreamId::META, t_us, meta.to_json().as_bytes());
+        let json = crate::json::parse(meta.to_json().as_bytes()).unwrap_or_default();
+        for name in ["imported", "derived"] {
+            library.amend(&session, &mut writer, name, json.get(name).cloned());
+        }
     }
     writer.end(Exit::Unknown, 0)?;
     written.map(|()| true)

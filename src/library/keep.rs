@@ -103,8 +103,7 @@ impl Library {
         name: &str,
         value: Option<Value>,
     ) -> bool {
-        let text = self.last_meta(&session.entry);
-        let text = text.unwrap_or_else(|| session.meta.to_json().into_bytes());
+        let text = self.meta_now(session).unwrap_or_else(|| session.meta.to_json().into_bytes());
         let known = json::parse(&text).unwrap_or_default();
         let mut members = known.as_object().cloned().unwrap_or_else(Object::new);
         members.remove(name);

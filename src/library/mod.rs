@@ -186,6 +186,14 @@ impl Library {
         Session { id: SessionId(entry.id), meta, status, changes, entry, text }
     }
 
+    /// What is known of a session at this moment: others may have added to it since it was loaded.
+    /// For who holds its writer, and so keeps them out.
+    fn meta_now(&self, session: &Session) -> Option<Vec<u8>> {
+        let found =
+            self.store.find(&session.id.to_string(), crate::store::FOUND_MAX).unwrap_or_default();
+        self.last_meta(found.last().unwrap_or(&session.entry))
+    }
+
     /// What is known of a session, as the text that was written last.
     fn last_meta(&self, entry: &Entry) -> Option<Vec<u8>> {
         self.store.last_record(entry, StreamId::META).map(|(_, text)| text)

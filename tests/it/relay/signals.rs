@@ -114,7 +114,7 @@ fn last_words_after_a_hangup_are_kept() {
     term.expect("READY");
     term.hang_up();
     term.wait_hung_up();
-    wait_until("the command's end", || (!is_alive(home.pid("command"))).then_some(()));
+    wait_until("the recording's end", || (home.status() != "running").then_some(()));
     assert_eq!(home.dump("stdout").escape_ascii().to_string(), "READY\\r\\nlast words\\r\\n");
 }
 
