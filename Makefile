@@ -48,11 +48,13 @@ check: setup
 test: setup check static
 	$(CARGO) test --locked --no-fail-fast
 
-# How the relay stands to a bare one, script and asciinema, with the bars il has set itself.
+# How the relay stands to a bare one, script and asciinema, with the bars il has set itself; the
+# terminal engine's speed; what the settled text of agents' recordings recalls and tells twice.
 bench: setup
 	$(CARGO) bench --locked --bench relay
 	$(CARGO) bench --locked --bench term
 	$(CARGO) bench --locked --bench view
+	$(CARGO) test --locked --test term -- --nocapture agents::settled_text_tells
 
 # Cuts the store's workloads before every operation, by kill and by power, far more of them than
 # the tests do. IL_SEED=n runs one alone.

@@ -27,6 +27,10 @@ const SCROLLED_BACK_MIN: usize = 4;
 /// So many lines read before that come again in a row are a dialog of its own; fewer are a status
 /// that comes and goes, and is moved to where it comes last.
 const AGAIN_ROWS_MIN: usize = 3;
+/// What was covered comes back at most so many rows from where it stood.
+const UNCOVERED_ROWS_MAX: usize = 2;
+/// What stands before a notice laid over the right end of rows.
+const NOTICE_EDGE: &str = "      ┃";
 /// Most lines of a status with something to say.
 const STATUS_ROWS_MAX: usize = 4;
 /// `Thinking…` and the like have at most so many words.
@@ -93,6 +97,12 @@ struct Entry {
     kept: bool,
     /// The cursor stood on it: it may be an input line.
     input: bool,
+    /// The cursor stands on it.
+    cursor: bool,
+    /// The cursor stands above it: it may be a status.
+    below: bool,
+    /// Its screen went away before it could be read.
+    brief: bool,
     fate: Fate,
 }
 
@@ -119,6 +129,8 @@ struct Seen {
     kept: bool,
     /// The cursor stands on it.
     input: bool,
+    /// The cursor stands above it.
+    below: bool,
 }
 
 /// Turns what a program wrote into settled text.
@@ -193,7 +205,8 @@ impl Transcript {
         let time_us = time_us.max(self.fed_at_us);
         self.terminal.set_time(time_us);
         self.list.settle(self.terminal.screen());
-        self.list.leave_screen(|entry| entry.alternate);
+        let end = self.terminal.screen().stamp();
+        self.list.leave_screen(end, |entry| entry.alternate);
         let len = self.list.entries.len();
         self.list.hand_out(len);
         self.list.done
@@ -237,7 +250,7 @@ impl Observer for List {
             Event::Alternate(on) => {
                 self.settle(screen);
                 if !on {
-                    self.leave_screen(|entry| entry.alternate);
+                    self.leave_screen(screen.stamp(), |entry| entry.alternate);
                 }
                 self.alternate = on;
                 self.shown_from = 0;
@@ -274,6 +287,7 @@ fn seen(screen: &Screen, y: usize, row: Option<usize>) -> Seen {
         past: None,
         kept: false,
         input: row.is_some() && screen.cursor().0 == y,
+        below: row.is_some() && screen.cursor().0 < y,
     }
 }
 
@@ -304,12 +318,18 @@ impl List {
         if self.is_unchanged(&new) {
             return;
         }
-        let first = match self.reaches_back(&new, shown_first) {
+        let reaches_back = self.reaches_back(&new, shown_first);
+        let first = match reaches_back {
             true => 0,
             false => shown_first.max(len.saturating_sub(NEAR_LINES)),
         };
         self.shown_from = shown_first.min(first);
-        self.merge(first, new, now, partial);
+        // On the main screen what scrolled off comes again only if it is told again.
+        let with: &[State] = match reaches_back || self.alternate {
+            true => &[State::Shown, State::Left],
+            false => &[State::Shown],
+        };
+        self.merge(first, new, now, partial, with);
         if self.entries.len() > 2 * REACH_LINES_MAX {
             self.hand_out(self.entries.len() - REACH_LINES_MAX);
         }
@@ -330,7 +350,7 @@ impl List {
         if self.resized {
             return true;
         }
-        if shown_first == 0 || !(self.retell_from_us.is_some() || self.alternate || painted_over) {
+        if !(self.retell_from_us.is_some() || self.alternate || painted_over) {
             return false;
         }
         let shown: Vec<u64> = self.entries[shown_first..].iter().map(|e| e.key.hash).collect();
@@ -349,18 +369,34 @@ impl List {
         }) && shown.next().is_none()
     }
 
-    /// Matches the entries from `first` on with the rows of `new`, and makes them one list.
-    fn merge(&mut self, first: usize, mut new: Vec<Seen>, now: Stamp, partial: bool) {
+    /// Matches the entries from `first` on that are in one of the states `with` with the rows of
+    /// `new`, and makes them one list.
+    fn merge(
+        &mut self,
+        first: usize,
+        mut new: Vec<Seen>,
+        now: Stamp,
+        partial: bool,
+        with: &[State],
+    ) {
         let mut tail = self.entries.split_off(first);
         tail.iter().for_each(|entry| self.forget(entry));
         if !partial {
             self.renew_standing(&mut new, now);
         }
         let from = self.entries.len();
-        let mut matches = self.found_again(&tail, &new, State::Left);
+        let mut matches = self.found_again(&tail, &new, with);
         if self.alternate && self.scrolled_back(&tail, &new, &matches) {
-            matches = self.found_again(&tail, &new, State::Read);
+            let all = [State::Shown, State::Left, State::Read];
+            let back = self.found_again(&tail, &new, &all);
+            // Scrolling back keeps the order; a dialog that comes again stands below what came
+            // since it went.
+            let mut rows = new.iter().zip(matches.iter().zip(&back));
+            if rows.all(|(row, (m, b))| m.is_none() || b.is_some() || row.key.weight <= WEAK_MAX) {
+                matches = back;
+            }
         }
+        uncover(&tail, &new, &mut matches);
         self.decide_fates(&mut tail, &mut new, &matches);
 
         let mut tail = tail.into_iter().enumerate().peekable();
@@ -427,18 +463,19 @@ impl List {
         }
     }
 
-    /// For each row, the entry of `tail` that it is: one that is shown, or has left, or if so
-    /// asked one that was read.
-    fn found_again(&self, tail: &[Entry], new: &[Seen], with: State) -> Vec<Option<usize>> {
-        let counts = |entry: &Entry| {
-            entry.alternate == self.alternate && (entry.state != State::Read || with == State::Read)
-        };
+    /// For each row, the entry of `tail` that it is: one in one of the states `with`.
+    fn found_again(&self, tail: &[Entry], new: &[Seen], with: &[State]) -> Vec<Option<usize>> {
+        let counts =
+            |entry: &Entry| entry.alternate == self.alternate && with.contains(&entry.state);
         let old: Vec<usize> = (0..tail.len()).filter(|i| counts(&tail[*i])).collect();
         let old_keys: Vec<Key> = old.iter().map(|i| tail[*i].key).collect();
         let new_keys: Vec<Key> = new.iter().map(|row| row.key).collect();
         let mut matches = align(&old_keys, &new_keys);
         drop_weak(&old_keys, &mut matches);
-        matches.iter().map(|m| m.map(|o| old[o])).collect()
+        let matches = matches.iter().zip(new);
+        matches
+            .map(|(m, row)| m.map(|o| old[o]).filter(|i| !is_typed_again(&tail[*i], row)))
+            .collect()
     }
 
     /// Whether most of the rows not found again are lines that were read before: the program
@@ -477,7 +514,9 @@ impl List {
             }
         }
         for (row, _) in new.iter_mut().zip(matches).filter(|(_, m)| m.is_none()) {
-            if let Some(i) = gone.remove(&row.key.hash) {
+            if let Some(i) = gone.remove(&row.key.hash)
+                && !is_typed_again(&tail[i], row)
+            {
                 tail[i].fate = Fate::Moved;
                 row.past = Some((tail[i].seen, tail[i].since));
             }
@@ -514,19 +553,23 @@ impl List {
             .iter()
             .zip(matches)
             .map(|(row, m)| match m.is_none() && row.past.is_none() {
-                true => read.get(&row.key.hash).copied(),
+                true => {
+                    read.get(&row.key.hash).copied().filter(|i| !is_typed_again(&tail[*i], row))
+                }
                 false => None,
             })
             .collect();
-        for run in (0..new.len())
-            .collect::<Vec<_>>()
-            .chunk_by(|a, b| again[*a].is_some() == again[*b].is_some())
-        {
+        let says: Vec<usize> = (0..new.len()).filter(|j| new[*j].key.weight > 0).collect();
+        for run in says.chunk_by(|a, b| again[*a].is_some() == again[*b].is_some()) {
             if run.len() >= AGAIN_ROWS_MIN {
                 continue;
             }
             for (row, i) in run.iter().filter_map(|j| Some((*j, again[*j]?))) {
-                if tail[i].fate != Fate::Moved && block_len(tail, i) <= STATUS_ROWS_MAX {
+                if tail[i].fate != Fate::Moved
+                    && tail[i].below
+                    && new[row].below
+                    && block_len(tail, i) <= STATUS_ROWS_MAX
+                {
                     tail[i].fate = Fate::Moved;
                     new[row].past = Some((tail[i].seen, tail[i].since));
                     new[row].kept = true;
@@ -537,7 +580,10 @@ impl List {
 
     /// Between two rows found again: `old` are the entries there, `new` the rows there.
     fn merge_gap(&mut self, old: Vec<Entry>, new: Vec<Seen>, now: Stamp, partial: bool) {
-        let telling = squeeze_all(new.iter().map(|row| &row.text));
+        let is_prompt = |row: &&Seen| row.input && begins_with_prompt(&row.text);
+        let told: Vec<String> =
+            new.iter().filter(|row| !is_prompt(row)).map(|row| squeeze(&row.text)).collect();
+        let telling = told.concat();
         let mut rest = new.into_iter();
         let mut kept: Vec<usize> = Vec::new();
         for mut entry in old {
@@ -548,7 +594,10 @@ impl List {
             let rewrapped = match self.resized {
                 true => entry.alternate == self.alternate && telling.contains(&squeezed),
                 false => {
-                    squeezed.chars().count() >= REWRAPPED_CHARS_MIN && telling.contains(&squeezed)
+                    // What one row quotes amid other words is not the same text.
+                    squeezed.chars().count() >= REWRAPPED_CHARS_MIN
+                        && telling.contains(&squeezed)
+                        && !told.iter().any(|row| row.find(&squeezed).is_some_and(|at| at > 0))
                 }
             };
             if self.resized && rewrapped && !partial {
@@ -559,7 +608,11 @@ impl List {
                 self.entries.push(entry);
                 continue;
             }
-            if let Some(skip) = rest.as_slice().iter().position(|row| follows(&entry, row)) {
+            if let Some(skip) = rest
+                .as_slice()
+                .iter()
+                .position(|row| follows(&entry, row) && !is_typed_again(&entry, row))
+            {
                 for row in rest.by_ref().take(skip) {
                     let fresh = self.fresh(row, now);
                     self.entries.push(fresh);
@@ -602,6 +655,9 @@ impl List {
             changes: 0,
             kept: row.kept,
             input: row.input,
+            cursor: row.input,
+            below: row.below,
+            brief: false,
             fate: Fate::Open,
             text: row.text,
         }
@@ -619,12 +675,10 @@ impl List {
             }
         }
         entry.input |= row.input;
+        entry.cursor = row.input;
+        entry.below = row.below;
         entry.kept |= matches!(entry.state, State::Read | State::Left);
-        entry.state = match (entry.state, row.row) {
-            (State::Left, _) if entry.key.hash == row.key.hash && !self.alternate => State::Left,
-            (_, Some(_)) => State::Shown,
-            (_, None) => State::Left,
-        };
+        entry.state = if row.row.is_some() { State::Shown } else { State::Left };
         if let Some(y) = row.row {
             entry.row = y;
         }
@@ -645,7 +699,7 @@ impl List {
     }
 
     /// The screen these entries are on goes away: what it showed last is kept.
-    fn leave_screen(&mut self, which: impl Fn(&Entry) -> bool) {
+    fn leave_screen(&mut self, now: Stamp, which: impl Fn(&Entry) -> bool) {
         let mut out: Vec<Entry> = Vec::with_capacity(self.entries.len());
         let mut kept = Vec::new();
         for mut entry in std::mem::take(&mut self.entries) {
@@ -654,6 +708,7 @@ impl List {
                     continue;
                 }
                 entry.state = State::Read;
+                entry.brief = now.time_us.saturating_sub(entry.since.time_us) < READ_US;
                 kept.push(out.len());
             }
             out.push(entry);
@@ -678,11 +733,15 @@ impl List {
                 let near =
                     i.saturating_sub(DOUBLE_LINES_MAX)..words.len().min(i + DOUBLE_LINES_MAX);
                 is_read(i)
-                    && (alone || self.entries[i].input)
+                    && (alone || self.entries[i].input || self.entries[i].brief)
                     && self.entries[i].key.weight > WEAK_MAX
                     && near.clone().any(|j| {
                         j != i
-                            && self.entries[j].state != State::Read
+                            && (self.entries[j].state != State::Read
+                                || self.entries[i].cursor
+                                    && !self.entries[j].cursor
+                                    && begins_alike(&self.entries[i].text, &self.entries[j].text)
+                                    && words[i] == words[j])
                             && words[j].starts_with(&words[i])
                     })
             })
@@ -726,6 +785,42 @@ impl List {
     }
 }
 
+/// Between rows found again, what was covered by a menu or a dialog comes back where it was.
+fn uncover(tail: &[Entry], new: &[Seen], matches: &mut [Option<usize>]) {
+    let (mut from, mut comes_back) = (0, true);
+    for j in 0..new.len() {
+        if let Some(i) = matches[j] {
+            (from, comes_back) = (i + 1, true);
+            continue;
+        }
+        let (row, Some(y)) = (&new[j], new[j].row) else { continue };
+        if !comes_back || row.key.weight == 0 {
+            continue;
+        }
+        let strong = |k: &usize| new[*k].key.weight > WEAK_MAX;
+        let next = (j..new.len()).find(|k| strong(k) && matches[*k].is_some());
+        let to = next.and_then(|k| matches[k]).unwrap_or(tail.len());
+        let covered = |entry: &Entry| {
+            entry.state == State::Read
+                && entry.key.hash == row.key.hash
+                && entry.key.weight > WEAK_MAX
+                && entry.row.abs_diff(y) <= UNCOVERED_ROWS_MAX
+                && !is_typed_again(entry, row)
+        };
+        match (from..to).find(|i| covered(&tail[*i])) {
+            Some(i) => {
+                matches[j] = Some(i);
+                from = i + 1;
+                // Blank rows below it cannot be those that stood above it.
+                for m in matches[j + 1..next.unwrap_or(new.len())].iter_mut() {
+                    *m = m.filter(|o| *o > i);
+                }
+            }
+            None => comes_back = row.key.weight <= WEAK_MAX,
+        }
+    }
+}
+
 /// How many lines with something to say stood together with entry `i`, all of them read.
 fn block_len(tail: &[Entry], i: usize) -> usize {
     let together = |a: &Entry, b: &Entry| {
@@ -737,6 +832,11 @@ fn block_len(tail: &[Entry], i: usize) -> usize {
     block.iter().filter(|entry| entry.key.weight > 0).count()
 }
 
+/// The row is an input line that reads like a line told before: another line, however alike.
+fn is_typed_again(entry: &Entry, row: &Seen) -> bool {
+    row.input && !entry.cursor && row.row != Some(entry.row) && begins_with_prompt(&row.text)
+}
+
 /// The entry can be told again or scrolled back to.
 fn is_known(entry: &Entry) -> bool {
     matches!(entry.state, State::Left | State::Read) && entry.key.weight > WEAK_MAX
@@ -745,6 +845,13 @@ fn is_known(entry: &Entry) -> bool {
 /// A row's key: its text without what may hang at its right edge, a frame or a scroll bar.
 fn key(text: &str) -> Key {
     let body = text.trim_end_matches(is_frame);
+    // A notice that covers the right end of the row does not make it another row.
+    let body = match body.find(NOTICE_EDGE) {
+        Some(at) if !body[..at].trim_matches(is_frame).is_empty() => {
+            body[..at].trim_end_matches(is_frame)
+        }
+        _ => body,
+    };
     let mut hasher = DefaultHasher::new();
     match body.is_empty() {
         true => text.trim().hash(&mut hasher),
@@ -778,6 +885,12 @@ fn is_spinner(c: char) -> bool {
 
 fn begins_with_prompt(text: &str) -> bool {
     text.trim_start_matches(is_frame).starts_with(['❯', '›', '>'])
+}
+
+/// Both lines begin with the same mark: a prompt, a choice.
+fn begins_alike(a: &str, b: &str) -> bool {
+    let mark = |text: &str| text.trim_start_matches(is_frame).chars().next();
+    mark(a) == mark(b)
 }
 
 fn begins_with_spinner(text: &str) -> bool {
@@ -840,10 +953,6 @@ fn skeleton(text: &str) -> String {
 
 fn squeeze(text: &str) -> String {
     text.chars().filter(|c| !is_frame(*c)).collect()
-}
-
-fn squeeze_all<'a>(texts: impl Iterator<Item = &'a String>) -> String {
-    texts.map(|text| squeeze(text)).collect()
 }
 
 /// Columns before the first character that is neither frame nor marker.

@@ -133,6 +133,36 @@ fn a_chat_on_the_alternate_screen_is_told_in_order() {
     assert!(only.lines().count() >= 29, "{told}");
 }
 
+#[test]
+fn what_a_menu_covered_is_told_once() {
+    let wait = [""; 6];
+    let mut steps = vec!["\x1b[?1049hthe question\r\nthe first answer\r\nthe second answer"];
+    steps.extend(wait);
+    steps.push("\x1b[2;1H\x1b[2K/menu one\x1b[3;1H\x1b[2K/menu two");
+    steps.extend(wait);
+    steps.push("\x1b[2;1H\x1b[2Kthe first answer\x1b[3;1H\x1b[2Kthe second answer");
+    steps.extend(wait);
+    let told = told(&steps);
+    for line in ["the question", "the first answer", "the second answer", "/menu one"] {
+        assert_eq!(told.lines().filter(|told| *told == line).count(), 1, "{line}: {told}");
+    }
+}
+
+/// A turn taken back is still a turn, though its words stand in the input line again.
+#[test]
+fn a_turn_taken_back_is_told() {
+    let wait = [""; 6];
+    let mut steps = vec!["❯ build the thing now\r\nIt is built.\r\n\r\n❯ "];
+    steps.extend(wait);
+    steps.push("\x1b[2J\x1b[3J\x1b[H❯ build the thing now");
+    steps.extend(wait);
+    steps.push("\x1b[2K\r❯ another thing");
+    steps.extend(wait);
+    let told = told(&steps);
+    let turn = told.find("❯ build the thing now\nIt is built.\n");
+    assert!(turn.is_some() && turn < told.find("another thing"), "{told}");
+}
+
 /// Lines inserted above a standing input area by way of a scroll region, as Codex does.
 #[test]
 fn lines_inserted_above_a_standing_area_are_told_once() {
