@@ -28,6 +28,7 @@ mod style;
 pub mod transcript;
 mod width;
 mod width_table;
+mod wording;
 
 pub use filter::Filter;
 pub use grid::{CLUSTER_CHARS_MAX, CLUSTERS_MAX, Stamp};

@@ -7,11 +7,14 @@
 //! stood still long enough to be read; otherwise it was a stage of something else.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::align::{Key, WEAK_MAX, align, drop_weak};
 use super::grid::Stamp;
 use super::screen::{Clear, Event, Observer, Screen};
+use super::wording::{
+    begins_alike, begins_with_prompt, begins_with_spinner, indent, is_frame, key, normal, skeleton,
+    squeeze,
+};
 use super::{Options, Size, Terminal};
 
 /// A pause in the output this long settles the screen.
@@ -29,8 +32,6 @@ const SCROLLED_BACK_MIN: usize = 4;
 const AGAIN_ROWS_MIN: usize = 3;
 /// What was covered comes back at most so many rows from where it stood.
 const UNCOVERED_ROWS_MAX: usize = 2;
-/// What stands before a notice laid over the right end of rows.
-const NOTICE_EDGE: &str = "      ┃";
 /// Most lines of a status with something to say.
 const STATUS_ROWS_MAX: usize = 4;
 /// `Thinking…` and the like have at most so many words.
@@ -842,61 +843,6 @@ fn is_known(entry: &Entry) -> bool {
     matches!(entry.state, State::Left | State::Read) && entry.key.weight > WEAK_MAX
 }
 
-/// A row's key: its text without what may hang at its right edge, a frame or a scroll bar.
-fn key(text: &str) -> Key {
-    let body = text.trim_end_matches(is_frame);
-    // A notice that covers the right end of the row does not make it another row.
-    let body = match body.find(NOTICE_EDGE) {
-        Some(at) if !body[..at].trim_matches(is_frame).is_empty() => {
-            body[..at].trim_end_matches(is_frame)
-        }
-        _ => body,
-    };
-    let mut hasher = DefaultHasher::new();
-    match body.is_empty() {
-        true => text.trim().hash(&mut hasher),
-        false => body.hash(&mut hasher),
-    }
-    let weight = match body.chars().filter(|c| c.is_alphanumeric()).count() {
-        0 => 0,
-        1..3 => 4,
-        3..8 => 16,
-        _ => 40,
-    };
-    Key { hash: hasher.finish(), weight }
-}
-
-/// Box drawing, block elements and blanks, zero-width ones included.
-fn is_frame(c: char) -> bool {
-    matches!(c, '\u{2500}'..='\u{259f}' | '|' | '\u{200b}') || c.is_whitespace()
-}
-
-/// What stands before a prompt, a choice or an item.
-fn is_marker(c: char) -> bool {
-    matches!(c, '>' | '❯' | '›' | '●' | '○' | '◉' | '•' | '*' | '-' | '⏺' | '▸' | '▶' | '→')
-        || matches!(c, '⊶' | '✓' | '✔' | '✗' | '✖' | '☐' | '☑' | '☒' | '◻' | '◼')
-        || is_spinner(c)
-}
-
-fn is_spinner(c: char) -> bool {
-    matches!(c, '\u{2800}'..='\u{28ff}' | '✻' | '✽' | '✶' | '✢' | '✳' | '∗' | '·' | '◐' | '◓' | '◑' | '◒'
-        | '\u{1f311}'..='\u{1f318}' | '◴' | '◷' | '◶' | '◵' | '◜' | '◝' | '◞' | '◟')
-}
-
-fn begins_with_prompt(text: &str) -> bool {
-    text.trim_start_matches(is_frame).starts_with(['❯', '›', '>'])
-}
-
-/// Both lines begin with the same mark: a prompt, a choice.
-fn begins_alike(a: &str, b: &str) -> bool {
-    let mark = |text: &str| text.trim_start_matches(is_frame).chars().next();
-    mark(a) == mark(b)
-}
-
-fn begins_with_spinner(text: &str) -> bool {
-    text.trim_start().chars().next().is_some_and(is_spinner)
-}
-
 /// The line is drawn to show that work goes on, not to be read.
 fn is_animation(entry: &Entry) -> bool {
     let text = entry.text.trim_end_matches(is_frame);
@@ -921,43 +867,6 @@ fn drop_loose_blanks(out: &mut Vec<Entry>, kept: &[usize]) {
     }
     let mut drop = drop.into_iter();
     out.retain(|_| !drop.next().unwrap_or(false));
-}
-
-fn normal(text: &str) -> String {
-    let mut out = String::new();
-    for word in text.split(is_frame).filter(|word| !word.is_empty()) {
-        if out.is_empty() && word.chars().all(is_marker) {
-            continue;
-        }
-        if !out.is_empty() {
-            out.push(' ');
-        }
-        out.push_str(word);
-    }
-    out
-}
-
-/// The row with its numbers and spinners evened out.
-fn skeleton(text: &str) -> String {
-    let mut out = String::new();
-    for c in normal(text).chars() {
-        match c {
-            '0'..='9' | '.' | ',' if out.ends_with('#') => {}
-            '0'..='9' => out.push('#'),
-            c if is_spinner(c) => out.push('*'),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-fn squeeze(text: &str) -> String {
-    text.chars().filter(|c| !is_frame(*c)).collect()
-}
-
-/// Columns before the first character that is neither frame nor marker.
-fn indent(text: &str) -> usize {
-    text.chars().take_while(|c| is_frame(*c) || is_marker(*c)).count()
 }
 
 /// Whether `row` is what `entry` became: it goes on being written, its numbers run, its choice
