@@ -31,7 +31,7 @@ use crate::error::Result;
 use crate::git::Changes;
 use crate::json;
 use crate::session::{Ending, Meta, SessionId, Status};
-use crate::store::{Access, Entry, Exit, State, Store, StreamId};
+use crate::store::{Access, Entry, Exit, FOUND_MAX, State, Store, StreamId};
 use crate::sys::signal::Signal;
 use crate::sys::time;
 use crate::term::Size;
@@ -174,8 +174,22 @@ impl Library {
         Ok(entries)
     }
 
-    fn load(&self, entry: Entry) -> Session {
-        let meta = self.last_meta(&entry).and_then(|text| json::parse(&text).ok());
+    fn load(&self, mut entry: Entry) -> Session {
+        /// Times a session is looked at that is being packed at that moment.
+        const LOOKS_MAX: usize = 3;
+        let mut meta = None;
+        for _ in 0..LOOKS_MAX {
+            meta = self.last_meta(&entry).and_then(|text| json::parse(&text).ok());
+            if meta.is_some() {
+                break;
+            }
+            // Its pages may have been given back after its entry was read.
+            let found = self.store.find(&SessionId(entry.id).to_string(), FOUND_MAX);
+            match found.unwrap_or_default().pop() {
+                Some(fresh) if fresh != entry => entry = fresh,
+                _ => break,
+            }
+        }
         let text = meta.as_ref().and_then(KeptText::from_meta);
         let changes = meta.as_ref().and_then(|meta| meta.get("changes")).map(Changes::from_json);
         let mut meta = meta.as_ref().map(Meta::from_json).unwrap_or_default();
@@ -189,8 +203,7 @@ impl Library {
     /// What is known of a session at this moment: others may have added to it since it was loaded.
     /// For who holds its writer, and so keeps them out.
     fn meta_now(&self, session: &Session) -> Option<Vec<u8>> {
-        let found =
-            self.store.find(&session.id.to_string(), crate::store::FOUND_MAX).unwrap_or_default();
+        let found = self.store.find(&session.id.to_string(), FOUND_MAX).unwrap_or_default();
         self.last_meta(found.last().unwrap_or(&session.entry))
     }
 
