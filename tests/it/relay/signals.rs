@@ -112,6 +112,14 @@ fn last_words_after_a_hangup_are_kept() {
     let script = "trap 'echo last words; exit 0' HUP; echo $$ >command; echo READY; read x";
     let mut term = Term::spawn(home.il_run(&["sh", "-c", script]));
     term.expect("READY");
+    let shell = home.pid("command");
+    // A signal just before the shell's read(2) would leave it there, its trap not run.
+    let turns = || std::fs::read_to_string(format!("/proc/{}/schedstat", shell.as_raw_nonzero()));
+    wait_until("the shell to wait", || {
+        let before = turns().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        (turns().unwrap() == before).then_some(())
+    });
     term.hang_up();
     term.wait_hung_up();
     wait_until("the recording's end", || (home.status() != "running").then_some(()));
