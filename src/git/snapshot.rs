@@ -131,6 +131,10 @@ impl Shadow {
         let blobs = self.hash(&wanted)?;
         let mut info = wanted.gone;
         for ((mode, path), blob) in wanted.files.iter().zip(&blobs) {
+            // It may have been changed after it was looked at and before it was read.
+            if self.is_new(path, since_ns) {
+                continue;
+            }
             info.extend(format!("{mode} {blob}\t").bytes().chain(path.iter().copied()).chain([0]));
         }
         if !info.is_empty() {
@@ -140,12 +144,19 @@ impl Shadow {
         Ok(Snapshot { tree, head, left_out: wanted.left_out })
     }
 
+    /// Whether a path was changed since then.
+    fn is_new(&self, path: &[u8], since_ns: Option<u64>) -> bool {
+        let meta = fs::symlink_metadata(self.root.join(OsStr::from_bytes(path)));
+        since_ns
+            .zip(meta.ok())
+            .is_some_and(|(since_ns, meta)| is_since(since_ns, meta.ctime(), meta.ctime_nsec()))
+    }
+
     /// Decides what becomes of a path that differs from the index.
     fn want(&self, path: &[u8], since_ns: Option<u64>, wanted: &mut Wanted) {
         let full = self.root.join(OsStr::from_bytes(path));
-        let is_new = |seconds, ns| since_ns.is_some_and(|since| is_since(since, seconds, ns));
         match fs::symlink_metadata(&full) {
-            Ok(meta) if is_new(meta.ctime(), meta.ctime_nsec()) => {}
+            Ok(_) if self.is_new(path, since_ns) => {}
             Ok(meta) if meta.is_symlink() => {
                 if let Ok(target) = fs::read_link(&full) {
                     wanted.links.push(target.into_os_string().as_bytes().to_vec());
@@ -169,7 +180,10 @@ impl Shadow {
             Ok(_) => {}
             Err(_) => {
                 let parent = full.parent().and_then(|parent| fs::symlink_metadata(parent).ok());
-                if !parent.is_some_and(|meta| is_new(meta.mtime(), meta.mtime_nsec())) {
+                let is_new = since_ns.zip(parent).is_some_and(|(since_ns, meta)| {
+                    is_since(since_ns, meta.mtime(), meta.mtime_nsec())
+                });
+                if !is_new {
                     let zeros = "0".repeat(wanted.id_len);
                     let line = format!("0 {zeros}\t");
                     wanted.gone.extend(line.bytes().chain(path.iter().copied()).chain([0]));

@@ -265,16 +265,19 @@ fn a_person_sees_colours_through_the_pager_unless_they_are_not_wanted() {
 fn sessions_are_found_by_the_files_they_changed() {
     let repository = Repository::new();
     for script in ["echo x >> kept", "true", "rm src/numbers; echo y >> kept"] {
-        repository.record(&format!("{BEGUN} {script}"));
+        repository.record(script);
         repository.stat();
     }
     let listed = |path: &str| {
         let text = stdout(&mut repository.il(&["list", "--file", path]));
         text.lines()
             .skip(1)
-            .map(|l| l.rsplit(BEGUN).next().expect("a cell").to_owned())
+            .map(|l| l.rsplit('\t').next().expect("a cell").to_owned())
             .collect::<Vec<_>>()
     };
-    assert_eq!(listed("kept"), [" rm src/numbers; echo y >> kept'", " echo x >> kept'"]);
-    assert_eq!(listed("src"), [" rm src/numbers; echo y >> kept'"]);
+    assert_eq!(
+        listed("kept"),
+        ["sh -e -c 'rm src/numbers; echo y >> kept'", "sh -e -c 'echo x >> kept'"]
+    );
+    assert_eq!(listed("src"), ["sh -e -c 'rm src/numbers; echo y >> kept'"]);
 }
