@@ -23,6 +23,8 @@ use crate::sys::time;
 const RESUME_TRIES: u32 = 100;
 /// Time between two attempts at something that another process holds.
 const RETRY: Duration = Duration::from_millis(50);
+/// The command starts first; what it changes meanwhile is told by the time of its files.
+const START_DELAY: Duration = Duration::from_millis(5);
 /// How long the changes of a session that has just ended are waited for.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 /// A directory that a process has left behind is removed after this.
@@ -53,6 +55,7 @@ pub fn watch(home: &Path, id: SessionId, repository: &Repository) -> io::Result<
         // Whoever asks for the changes sees by the lock that they are being taken.
         let lock = File::create(dir.join("lock"))?;
         try_lock(&lock, 0, Lock::Exclusive)?;
+        std::thread::sleep(START_DELAY);
         let seen = see(repository, &dir, since_ns, end);
         let kept = keep(home, id, seen);
         // The lock goes last.

@@ -2,9 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// The versions of asciinema that the bars speak of, as cargo reads it.
 const ASCIINEMA: &str = "^3";
+
+/// Files of the repository in which a run begins.
+const REPOSITORY_FILES: u32 = 300;
 
 /// A relay to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +103,37 @@ impl Bench {
         let _ = std::fs::remove_dir_all(self.dir.join("home"));
         for name in ["typescript", "session.cast", "tee"] {
             let _ = std::fs::remove_file(self.dir.join(name));
+        }
+    }
+
+    /// A git repository of some hundred files, made once.
+    pub fn repository(&self) -> PathBuf {
+        let root = self.dir.join("repository");
+        let git = |args: &[&str]| {
+            let mut git = Command::new("git");
+            git.args(["-c", "user.name=me", "-c", "user.email=me@localhost"]).args(args);
+            assert!(git.current_dir(&root).status().unwrap().success(), "git {args:?}");
+        };
+        if !root.exists() {
+            std::fs::create_dir_all(&root).unwrap();
+            for number in 0..REPOSITORY_FILES {
+                std::fs::write(root.join(format!("{number}.txt")), lines(8 << 10)).unwrap();
+            }
+            git(&["init", "-q"]);
+            git(&["add", "."]);
+            git(&["commit", "-q", "-m", "all"]);
+        }
+        root
+    }
+
+    /// Until no process looks at a repository for a recording.
+    pub fn wait_for_git(&self) {
+        let is_watched = || {
+            let entries = std::fs::read_dir(self.dir.join("home")).into_iter().flatten().flatten();
+            entries.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with("git."))
+        };
+        while is_watched() {
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 
