@@ -39,6 +39,18 @@ fn bashs_silent_read_is_not_kept() {
 }
 
 #[test]
+fn what_real_programs_ask_for_is_not_kept() {
+    // su gives up two seconds after a wrong password.
+    let su = "as=; [ $(id -u) != 0 ] || as='setpriv --reuid=65534 --clear-groups'; \
+              $REC $as su -c true";
+    check_masked(su, "Password: ", "uthentication failure");
+    let key = "ssh-keygen -q -t ed25519 -N other -f key; $REC ssh-keygen -y -f key";
+    check_masked(key, "passphrase", "incorrect passphrase");
+    let python = "$REC python3 -c 'import getpass; print(\"length\", len(getpass.getpass()))'";
+    check_masked(python, "Password: ", "length 21");
+}
+
+#[test]
 fn a_prompt_written_byte_by_byte_is_a_prompt() {
     let script = "stty -echo; for c in P a s s w o r d :; do printf $c; sleep 0.01; done; read p; \
                   stty echo; echo; echo length ${#p}";
