@@ -157,7 +157,7 @@ pub(super) fn run(args: Args, global: &Global) -> Result<u8> {
     let kept_in = dir.as_ref().ok().cloned();
     let mut id = SessionId([0; 16]);
     // Its repository is watched until this process ends, however it does.
-    let mut _watch = None;
+    let mut _held = None;
     let facts = facts(&args);
     let side = dir.as_ref().ok().and_then(|dir| library::beside(dir, &facts));
     let has_side = side.is_some();
@@ -170,10 +170,13 @@ pub(super) fn run(args: Args, global: &Global) -> Result<u8> {
         let started = clock.started();
         id = SessionId::new((started.unix_us / 1000) as u64, random);
         let meta = Meta { id: Some(id), started, size, ..facts };
-        if let (Ok(dir), Some(repository)) = (&dir, &meta.repository) {
-            _watch = library::watch(dir, id, repository).ok();
+        let mut seen = None;
+        if let (Ok(dir), Some(repository)) = (&dir, &meta.repository)
+            && let Ok(watch) = library::watch(dir, id, repository)
+        {
+            (_held, seen) = (Some(watch.held), Some(watch.seen));
         }
-        tape::Plan { dir: dir.as_ref().ok().cloned(), id, meta }
+        (tape::Plan { dir: dir.as_ref().ok().cloned(), id, meta }, seen)
     })?;
     if let (true, Some(dir)) = (recorded.kept.saved, &kept_in)
         && (library::keeps_a_log(&args.argv) || recorded.first_out == Some(b'{'))

@@ -2,9 +2,12 @@
 //! what changed in one is asked of git, which is kept from writing to it.
 
 mod changes;
+mod early;
 mod head;
+mod index;
 mod snapshot;
 
 pub use changes::{Changes, Commit, FileChange};
+pub use early::Early;
 pub use head::find;
 pub use snapshot::{Shadow, Snapshot};

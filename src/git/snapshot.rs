@@ -11,6 +11,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::early::{Early, Was};
 use super::{find, head};
 
 /// An index that is larger belongs to a repository of half a million files or more.
@@ -35,6 +36,9 @@ const MISLEADING: [&str; 8] = [
     "GIT_NAMESPACE",
     "GIT_EXTERNAL_DIFF",
 ];
+
+/// Commands that write objects and need none to be there.
+const WRITING: [&str; 2] = ["hash-object", "write-tree"];
 
 /// What git was asked for, or why it did not answer.
 pub(super) type Answer<T> = Result<T, String>;
@@ -93,46 +97,61 @@ impl Shadow {
     }
 
     /// Takes the state of the work tree as it was a moment ago, at `since_ns` (nanoseconds since
-    /// 1970, by the clock of files), when `head` was checked out: a file that was changed since
-    /// then is taken as the index has it, and an index that was, as that commit has it.
+    /// 1970, by the clock of files), when `head` was checked out and `early` was seen: another
+    /// file that was changed since then is taken as the index has it, and an index that was, as
+    /// that commit has it.
     ///
     /// # Errors
     /// As those of [`Shadow::take`].
-    pub fn take_as_of(&self, since_ns: u64, head: Option<&str>) -> Answer<Snapshot> {
-        self.copy_index()?;
-        let index = fs::metadata(self.git_dir.join("index"));
-        let fresh = index.is_ok_and(|meta| is_since(since_ns, meta.mtime(), meta.mtime_nsec()));
-        if fresh {
-            let _ = fs::remove_file(self.dir.join("index"));
-            if let Some(head) = head {
-                self.git(&["read-tree", head], b"")?;
-                // It says by its status that some files differ.
-                let _ = self.git(&["update-index", "-q", "--refresh"], b"");
+    pub fn take_as_of(&self, since_ns: u64, head: Option<&str>, early: &Early) -> Answer<Snapshot> {
+        if !early.has_index {
+            self.copy_index()?;
+            let index = fs::metadata(self.git_dir.join("index"));
+            let fresh = index.is_ok_and(|meta| is_since(since_ns, meta.mtime(), meta.mtime_nsec()));
+            if fresh {
+                let _ = fs::remove_file(self.dir.join("index"));
+                if let Some(head) = head {
+                    self.git(&["read-tree", head], b"")?;
+                    // It says by its status that some files differ.
+                    let _ = self.git(&["update-index", "-q", "--refresh"], b"");
+                }
             }
         }
-        self.take_from_index(head.map(str::to_owned), Some(since_ns))
+        self.take_from_index(head.map(str::to_owned), Some((since_ns, early)))
     }
 
-    fn take_from_index(&self, head: Option<String>, since_ns: Option<u64>) -> Answer<Snapshot> {
+    fn take_from_index(
+        &self,
+        head: Option<String>,
+        as_of: Option<(u64, &Early)>,
+    ) -> Answer<Snapshot> {
         let listed = self.git(
             &["ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard"],
             b"",
         )?;
-        let paths: BTreeSet<&[u8]> =
+        let mut paths: BTreeSet<&[u8]> =
             listed.split(|b| *b == 0).filter(|path| !path.is_empty()).collect();
+        let early = as_of.map(|(_, early)| early);
+        let since_ns = as_of.map(|(since_ns, _)| since_ns);
+        let alone = early.map(|early| self.early_alone(early, &paths)).transpose()?;
+        paths.extend(alone.iter().flatten().map(Vec::as_slice));
         if paths.len() > FILES_MAX {
             return Err(format!("{} files differ from the index, too many", paths.len()));
         }
         let id_len = head.as_ref().map_or(40, String::len);
         let mut wanted = Wanted { id_len, ..Wanted::default() };
         for path in paths {
-            self.want(path, since_ns, &mut wanted);
+            match early.and_then(|early| early.files.get(path)) {
+                Some(was) => wanted.add_early(path, was),
+                None => self.want(path, since_ns, &mut wanted),
+            }
         }
         let blobs = self.hash(&wanted)?;
         let mut info = wanted.gone;
         for ((mode, path), blob) in wanted.files.iter().zip(&blobs) {
             // It may have been changed after it was looked at and before it was read.
-            if self.is_new(path, since_ns) {
+            let is_early = early.is_some_and(|early| early.files.contains_key(path));
+            if !is_early && self.is_new(path, since_ns) {
                 continue;
             }
             info.extend(format!("{mode} {blob}\t").bytes().chain(path.iter().copied()).chain([0]));
@@ -142,6 +161,23 @@ impl Shadow {
         }
         let tree = self.git_line(&["write-tree", "--missing-ok"])?;
         Ok(Snapshot { tree, head, left_out: wanted.left_out })
+    }
+
+    /// The paths that were seen early and are not among `listed`, ignored ones left out: they are
+    /// as the index has them again, or were untracked and are gone.
+    fn early_alone(&self, early: &Early, listed: &BTreeSet<&[u8]>) -> Answer<Vec<Vec<u8>>> {
+        let others = early.files.keys().filter(|path| !listed.contains(path.as_slice()));
+        // A colon at the beginning would be magic.
+        let plain = |path: &[u8]| [b"./", path].concat();
+        let asked: Vec<u8> =
+            others.clone().flat_map(|path| [&plain(path)[..], b"\0"].concat()).collect();
+        if asked.is_empty() {
+            return Ok(Vec::new());
+        }
+        // Status 1 says that none is ignored.
+        let said = self.ask(&["check-ignore", "-z", "--stdin"], &asked, &[0, 1])?;
+        let ignored: BTreeSet<&[u8]> = said.split(|byte| *byte == 0).collect();
+        Ok(others.filter(|path| !ignored.contains(&plain(path)[..])).cloned().collect())
     }
 
     /// Whether a path was changed since then.
@@ -184,9 +220,7 @@ impl Shadow {
                     is_since(since_ns, meta.mtime(), meta.mtime_nsec())
                 });
                 if !is_new {
-                    let zeros = "0".repeat(wanted.id_len);
-                    let line = format!("0 {zeros}\t");
-                    wanted.gone.extend(line.bytes().chain(path.iter().copied()).chain([0]));
+                    wanted.remove(path);
                 }
             }
         }
@@ -243,12 +277,17 @@ impl Shadow {
 
     /// What git prints, of which at most [`DIFF_LEN_MAX`] bytes and one more are read.
     pub(super) fn git(&self, words: &[&str], input: &[u8]) -> Answer<Vec<u8>> {
+        self.ask(words, input, &[0])
+    }
+
+    /// The same, of a git that ends with one of these statuses when all is well.
+    fn ask(&self, words: &[&str], input: &[u8], fine: &[i32]) -> Answer<Vec<u8>> {
         let mut command = Command::new("git");
         MISLEADING.iter().for_each(|name| {
             command.env_remove(name);
         });
         command
-            .args(["--no-pager", "--literal-pathspecs"])
+            .arg("--no-pager")
             .args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"])
             .args(["-c", "core.untrackedCache=false", "-c", "core.quotePath=false"])
             .args(&self.settings)
@@ -258,11 +297,12 @@ impl Shadow {
             .env("GIT_NO_LAZY_FETCH", "1")
             .env("GIT_INDEX_FILE", self.dir.join("index"))
             .env("GIT_OBJECT_DIRECTORY", self.dir.join("objects"))
-            .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", &self.objects)
-            .env("LC_ALL", "C")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .env("LC_ALL", "C");
+        // What is written though the repository has it would get a newer time there.
+        if !words.first().is_some_and(|name| WRITING.contains(name)) {
+            command.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", &self.objects);
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|e| match e.kind() {
             io::ErrorKind::NotFound => "there is no git".to_owned(),
             _ => format!("cannot run git: {e}"),
@@ -284,7 +324,7 @@ impl Shadow {
         }
         let status = child.wait().map_err(|e| format!("git {name}: {e}"))?;
         // What is cut short ends by a broken pipe.
-        match status.success() || cut {
+        match status.code().is_some_and(|code| fine.contains(&code)) || cut {
             true => Ok(out),
             false => {
                 let first = said.lines().next().unwrap_or("it failed");
@@ -300,7 +340,7 @@ impl Shadow {
 }
 
 /// Whether a time of a file is not before `since_ns`.
-fn is_since(since_ns: u64, seconds: i64, ns: i64) -> bool {
+pub(super) fn is_since(since_ns: u64, seconds: i64, ns: i64) -> bool {
     let at_ns = seconds.saturating_mul(1_000_000_000).saturating_add(ns);
     u64::try_from(at_ns).is_ok_and(|at_ns| at_ns >= since_ns)
 }
@@ -320,4 +360,26 @@ struct Wanted {
     len: u64,
     /// Digits of an object's name.
     id_len: usize,
+}
+
+impl Wanted {
+    fn add_early(&mut self, path: &[u8], was: &Was) {
+        match was {
+            Was::File { executable, copy } => {
+                let mode = if *executable { "100755" } else { "100644" };
+                self.paths.extend(copy.as_os_str().as_bytes().iter().copied().chain([b'\n']));
+                self.files.push((mode, path.to_vec()));
+            }
+            Was::Link(target) => {
+                self.links.push(target.clone());
+                self.files.push(("120000", path.to_vec()));
+            }
+            Was::Gone => self.remove(path),
+        }
+    }
+
+    fn remove(&mut self, path: &[u8]) {
+        let line = format!("0 {}\t", "0".repeat(self.id_len));
+        self.gone.extend(line.bytes().chain(path.iter().copied()).chain([0]));
+    }
 }

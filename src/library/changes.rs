@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::{Library, Session};
 use crate::error::Result;
-use crate::git::{Changes, Shadow, Snapshot};
+use crate::git::{Changes, Early, Shadow, Snapshot};
 use crate::session::{Repository, SessionId};
 use crate::store::{Append, Writer};
 use crate::sys::file::{Lock, is_locked, try_lock};
@@ -23,7 +23,8 @@ use crate::sys::time;
 const RESUME_TRIES: u32 = 100;
 /// Time between two attempts at something that another process holds.
 const RETRY: Duration = Duration::from_millis(50);
-/// The command starts first; what it changes meanwhile is told by the time of its files.
+/// git starts after the command: what the command changes meanwhile was looked at before, or is told
+/// by the time of its files.
 const START_DELAY: Duration = Duration::from_millis(5);
 /// How long the changes of a session that has just ended are waited for.
 const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -32,34 +33,48 @@ const STALE: Duration = Duration::from_secs(7 * 86_400);
 /// The beginning of the names of those directories.
 const PREFIX: &str = "git.";
 
+/// A repository that is watched.
+#[derive(Debug)]
+pub struct Watch {
+    /// The session has ended when this is closed, on purpose or because this process dies.
+    pub held: OwnedFd,
+    /// Hung up when what a short command might change at once has been seen.
+    pub seen: OwnedFd,
+}
+
 /// Has a repository as it is now watched for a session of the store in `home`. The state of
-/// now is taken by a child that nobody waits for; the session has ended when the descriptor that
-/// is returned is closed, on purpose or because this process dies.
+/// now is taken by a child that nobody waits for.
 ///
 /// Call it while the process has one thread.
 ///
 /// # Errors
 /// What fork(2) or pipe(2) say.
-pub fn watch(home: &Path, id: SessionId, repository: &Repository) -> io::Result<OwnedFd> {
+pub fn watch(home: &Path, id: SessionId, repository: &Repository) -> io::Result<Watch> {
     let since_ns = time::file_clock_ns();
     let dir = home.join(format!("{PREFIX}{id}"));
     DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
     let (end, held) = process::pipe()?;
+    let (seen, seeing) = process::pipe()?;
     if let Fork::Parent(_) = process::fork()? {
-        return Ok(held);
+        return Ok(Watch { held, seen });
     }
-    // `held` is among the descriptors that are closed.
-    std::mem::forget(held);
+    let root = Path::new(&repository.root);
+    let id_len = repository.head.as_ref().map_or(20, |head| head.len() / 2);
+    let early = Early::look(root, &dir, id_len, since_ns);
+    // These are among the descriptors that are closed.
+    [held, seen, seeing].into_iter().for_each(std::mem::forget);
     let done = process::go_behind(Some(end.as_fd())).and_then(|()| {
         Mask::empty().install();
         // Whoever asks for the changes sees by the lock that they are being taken.
         let lock = File::create(dir.join("lock"))?;
         try_lock(&lock, 0, Lock::Exclusive)?;
         std::thread::sleep(START_DELAY);
-        let seen = see(repository, &dir, since_ns, end);
-        let kept = keep(home, id, seen);
+        let changes = see(repository, &dir, (since_ns, early), end);
+        let kept = keep(home, id, changes);
         // The lock goes last.
-        let _ = fs::remove_dir_all(dir.join("objects"));
+        for part in ["objects", "early"] {
+            let _ = fs::remove_dir_all(dir.join(part));
+        }
         let _ = fs::remove_dir_all(&dir);
         remove_stale(home);
         kept
@@ -68,10 +83,15 @@ pub fn watch(home: &Path, id: SessionId, repository: &Repository) -> io::Result<
 }
 
 /// What changed until the recorder has gone, and the diff of it.
-fn see(repository: &Repository, dir: &Path, since_ns: u64, end: OwnedFd) -> (Changes, Vec<u8>) {
+fn see(
+    repository: &Repository,
+    dir: &Path,
+    (since_ns, early): (u64, Early),
+    end: OwnedFd,
+) -> (Changes, Vec<u8>) {
     let (root, head) = (Path::new(&repository.root), repository.head.as_deref());
     let shadow = Shadow::new(root, dir).map_err(|e| format!("cannot look at the repository: {e}"));
-    let begun = shadow.and_then(|shadow| Ok((shadow.take_as_of(since_ns, head)?, shadow)));
+    let begun = shadow.and_then(|shadow| Ok((shadow.take_as_of(since_ns, head, &early)?, shadow)));
     // For who has to know that what is changed from now on will be told.
     let _ = File::create(dir.join("begun"));
     let _ = File::from(end).read(&mut [0]);

@@ -38,7 +38,7 @@ use crate::term::Size;
 use crate::time::WallTime;
 
 pub use archive::{behind, beside};
-pub use changes::watch;
+pub use changes::{Watch, watch};
 pub use derive::Account;
 pub use facts::absolute;
 pub use follow::Following;

@@ -19,10 +19,12 @@ use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::error::{Class, Error, Result};
 use crate::session::{Ending, WindowSize};
 use crate::store::{self, StreamId};
+use crate::sys::poll::{Interest, PollSet};
 use crate::sys::process::{self, Exit, Prepared};
 use crate::sys::pty::Pty;
 use crate::sys::shared::SharedTerminal;
@@ -42,6 +44,9 @@ const PIPE_BYTES: i32 = 1024 * 1024;
 
 /// A file that the command wrote is read back in pieces of this size.
 const FILE_PIECE: usize = 64 * 1024;
+
+/// The start of a command is held back no longer than this.
+pub const HELD_MAX: Duration = Duration::from_millis(50);
 
 /// What is to be recorded, and how.
 #[derive(Debug)]
@@ -78,7 +83,8 @@ pub struct Recorded {
 }
 
 /// Runs a command and records it. `plan` makes of the window's size (None without a terminal)
-/// what is known of the session and where it is kept. What `side` finds is kept beside it.
+/// what is known of the session and where it is kept, and a descriptor: the command starts when
+/// its other end is closed, or [`HELD_MAX`] later. What `side` finds is kept beside it.
 ///
 /// Call it while the process has one thread.
 ///
@@ -88,7 +94,7 @@ pub struct Recorded {
 pub fn run(
     recording: &Recording,
     side: Option<Side>,
-    plan: impl FnOnce(Option<WindowSize>, &Clock) -> tape::Plan,
+    plan: impl FnOnce(Option<WindowSize>, &Clock) -> (tape::Plan, Option<OwnedFd>),
 ) -> Result<Recorded> {
     let system = |what: &'static str| move |e: std::io::Error| Error::io(what, &e);
     // Signals wait until there is somebody to take them; the terminal is not touched before.
@@ -119,7 +125,7 @@ pub fn run(
     let Descriptors { plans, terminal, in_pipeline } = descriptors;
     let size = window_size(terminal.as_ref(), recording.size);
     let clock = Clock::start();
-    let plan = plan(size.map(|s| WindowSize { cols: s.cols, rows: s.rows }), &clock);
+    let (plan, until) = plan(size.map(|s| WindowSize { cols: s.cols, rows: s.rows }), &clock);
     let mut env = recording.env.clone();
     env.retain(|(name, _)| name != "IL_SESSION");
     env.push(("IL_SESSION".into(), plan.id.to_string().into()));
@@ -170,6 +176,12 @@ pub fn run(
             .with_hint("leave out --require-record to run the command all the same"));
     }
 
+    if let Some(until) = until {
+        let mut poll = PollSet::default();
+        poll.watch(until.as_fd(), Interest { read: true, write: false });
+        // Nothing is waited for where waiting fails.
+        let _ = poll.wait(Some(HELD_MAX), &Mask::full());
+    }
     let relay = Relay::new(Setup {
         pty: size.is_some(),
         eager: !in_pipeline,

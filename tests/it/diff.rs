@@ -118,6 +118,36 @@ fn each_change_is_told_and_nothing_else() {
 }
 
 #[test]
+fn a_command_that_changes_at_once_what_was_dirty_changes_no_more_than_that() {
+    let check = |before: &str, script: &str, expected: &[&str]| {
+        let repository = Repository::new();
+        repository.sh(before);
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        repository.record(script);
+        assert_eq!(repository.stat(), expected, "{before}: {script}");
+    };
+    check("echo 1 > new", "echo 2 >> new", &["new | 1 +", "1 file changed, 1 insertion(+)"]);
+    check("seq 9 >> kept", "echo 2 >> kept", &["kept | 1 +", "1 file changed, 1 insertion(+)"]);
+    check(
+        "seq 9 >> kept; git add kept",
+        "echo 2 >> kept; git add kept",
+        &["kept | 1 +", "1 file changed, 1 insertion(+)"],
+    );
+    check(
+        "seq 9 >> kept",
+        "git checkout -q kept",
+        &["kept | 9 ---------", "1 file changed, 9 deletions(-)"],
+    );
+    check("rm gone", "git checkout -q gone", &["gone | 1 +", "1 file changed, 1 insertion(+)"]);
+    check(
+        "echo 1 > new; echo 1 > a.log; ln -s kept link",
+        "rm new a.log link",
+        &["link | 1 -", "new  | 1 -", "2 files changed, 2 deletions(-)"],
+    );
+    check("chmod +x kept", "chmod -x kept", &["kept | 0", "1 file changed"]);
+}
+
+#[test]
 fn commits_made_meanwhile_are_named_and_their_changes_told() {
     let repository = Repository::new();
     repository.record(
