@@ -128,45 +128,23 @@ impl Row {
         }));
     }
 
-    /// Makes room for `len` cells from `x` on: what is there is cut, and the row padded up to it.
-    /// Returns whether the cells are to be appended.
+    /// Writes cells from `x` on, which come without a style. `wide`: some are wide.
     #[inline]
-    fn open_run(&mut self, x: usize, len: usize, style: u16) -> bool {
+    pub(super) fn put_run(&mut self, x: usize, cells: &[Cell], wide: bool, style: u16) {
         self.rich = true;
         self.styled |= style != 0;
         if self.special {
             self.split_wide(x, style);
-            self.split_wide(x + len, style);
+            self.split_wide(x + cells.len(), style);
         }
+        self.special |= wide;
+        let styled = cells.iter().map(|cell| Cell { style, ..*cell });
         self.pad_to(x);
         if self.cells.len() == x {
-            return true;
+            return self.cells.extend(styled);
         }
-        self.pad_to(x + len);
-        false
-    }
-
-    /// Writes narrow characters from `x` on.
-    pub(super) fn put_narrow_run(&mut self, x: usize, chars: &[u32], style: u16) {
-        if self.open_run(x, chars.len(), style) {
-            return self.cells.extend(chars.iter().map(|ch| Cell::new(*ch, style)));
-        }
-        for (cell, ch) in self.cells[x..].iter_mut().zip(chars) {
-            *cell = Cell::new(*ch, style);
-        }
-    }
-
-    /// Writes wide characters from `x` on.
-    pub(super) fn put_wide_run(&mut self, x: usize, chars: &[u32], style: u16) {
-        let tail = Cell { ch: 0x20, style, flags: Cell::TAIL };
-        if self.open_run(x, 2 * chars.len(), style) {
-            self.cells.resize(x + 2 * chars.len(), tail);
-        }
-        self.special = true;
-        for (pair, ch) in self.cells[x..].chunks_exact_mut(2).zip(chars) {
-            pair[0] = Cell { ch: *ch, style, flags: Cell::WIDE };
-            pair[1] = tail;
-        }
+        self.pad_to(x + cells.len());
+        self.cells[x..x + cells.len()].iter_mut().zip(styled).for_each(|(old, new)| *old = new);
     }
 
     /// Writes one narrow character at `x`.

@@ -19,6 +19,8 @@ pub(super) enum Lay {
     Narrow,
     /// Each character takes two cells.
     Wide,
+    /// ASCII takes one cell each, other characters take two each.
+    Mixed,
     /// All characters together take one cell.
     NarrowCluster,
     /// All characters together take two cells.
@@ -266,18 +268,16 @@ fn encode_mixed(
     mut number: impl FnMut(u16) -> u16,
 ) {
     let first_run = runs.len();
-    text.reserve(4 * cells.len());
+    let mut out = Utf8::new(text, cells.len());
     let mut rest = cells;
     while let Some(first) = rest.first() {
-        let at = text.len();
+        let at = out.len;
         let style = first.style;
         let (lay, used) = match (first.ch >= CLUSTER_BASE, first.flags) {
-            (false, 0) => (Lay::Narrow, push_narrow(rest, text)),
-            (false, Cell::WIDE) => (Lay::Wide, push_wide(rest, text)),
+            (false, 0) => (Lay::Narrow, push_narrow(rest, &mut out)),
+            (false, Cell::WIDE) => push_wide(rest, &mut out),
             (_, flags) => {
-                let mut cluster = String::new();
-                clusters.push_text(first.ch, &mut cluster);
-                text.extend_from_slice(cluster.as_bytes());
+                clusters.chars(first.ch).for_each(|c| out.push(c));
                 match flags {
                     Cell::WIDE => (Lay::WideCluster, 2),
                     Cell::SPACER => (Lay::Spacer, 1),
@@ -288,46 +288,73 @@ fn encode_mixed(
         rest = &rest[used.min(rest.len())..];
         let plain = rest.is_empty() && style == 0 && lay == Lay::Narrow && runs.len() == first_run;
         if !plain {
-            runs.push(Run { len: (text.len() - at) as u32, style: number(style), lay });
+            runs.push(Run { len: (out.len - at) as u32, style: number(style), lay });
         }
     }
 }
 
 /// Appends the narrow characters at the start of `cells` that share a style. Returns how many
 /// cells they are.
-fn push_narrow(cells: &[Cell], text: &mut Vec<u8>) -> usize {
+fn push_narrow(cells: &[Cell], out: &mut Utf8<'_>) -> usize {
     let style = cells[0].style;
     let like = |c: &&Cell| c.style == style && c.flags == 0 && c.ch < CLUSTER_BASE;
-    let mut used = 0;
-    for cell in cells.iter().take_while(like) {
-        push_utf8(cell.ch, text);
-        used += 1;
-    }
-    used
+    cells.iter().take_while(like).map(|cell| out.push(cell.ch)).count()
 }
 
-/// The same for wide characters: two cells each.
-fn push_wide(cells: &[Cell], text: &mut Vec<u8>) -> usize {
+/// Appends the wide characters at the start of `cells` that share a style, and the ASCII between
+/// and after them. Returns how they lie, and how many cells they are.
+fn push_wide(cells: &[Cell], out: &mut Utf8<'_>) -> (Lay, usize) {
     let style = cells[0].style;
-    let like = |pair: &&[Cell]| {
-        pair[0].style == style && pair[0].flags == Cell::WIDE && pair[0].ch < CLUSTER_BASE
-    };
-    let mut used = 0;
-    for pair in cells.chunks(2).take_while(like) {
-        push_utf8(pair[0].ch, text);
-        used += 2;
+    let (mut used, mut lay) = (0, Lay::Wide);
+    while let Some(cell) = cells.get(used).filter(|c| c.style == style && c.ch < CLUSTER_BASE) {
+        match cell.flags {
+            Cell::WIDE => used += 2,
+            0 if cell.ch < 0x80 => {
+                lay = Lay::Mixed;
+                used += 1;
+            }
+            _ => break,
+        }
+        out.push(cell.ch);
     }
-    used
+    (lay, used)
 }
 
-#[inline(always)]
-fn push_utf8(c: u32, text: &mut Vec<u8>) {
-    let tail = |shift: u32| 0x80 | (c >> shift & 0x3f) as u8;
-    match c {
-        0..0x80 => text.push(c as u8),
-        0x80..0x800 => text.extend_from_slice(&[0xc0 | (c >> 6) as u8, tail(0)]),
-        0x800..0x1_0000 => text.extend_from_slice(&[0xe0 | (c >> 12) as u8, tail(6), tail(0)]),
-        _ => text.extend_from_slice(&[0xf0 | (c >> 18) as u8, tail(12), tail(6), tail(0)]),
+/// Appends characters to a text, in room made before.
+struct Utf8<'a> {
+    text: &'a mut Vec<u8>,
+    len: usize,
+}
+
+impl Utf8<'_> {
+    /// Room for `chars` characters; more is made when that is used up.
+    fn new(text: &mut Vec<u8>, chars: usize) -> Utf8<'_> {
+        let len = text.len();
+        text.resize(len + 4 * chars, 0);
+        Utf8 { text, len }
+    }
+
+    #[inline(always)]
+    fn push(&mut self, c: u32) {
+        let tail = |shift: u32| 0x80 | (c >> shift & 0x3f);
+        let (bytes, len) = match c {
+            0..0x80 => (c, 1),
+            0x80..0x800 => (0xc0 | c >> 6 | tail(0) << 8, 2),
+            0x800..0x1_0000 => (0xe0 | c >> 12 | tail(6) << 8 | tail(0) << 16, 3),
+            _ => (0xf0 | c >> 18 | tail(12) << 8 | tail(6) << 16 | tail(0) << 24, 4),
+        };
+        if self.text.len() < self.len + 4 {
+            // Clusters take more than their cells promise.
+            self.text.resize(self.len + 64, 0);
+        }
+        self.text[self.len..self.len + 4].copy_from_slice(&bytes.to_le_bytes());
+        self.len += len;
+    }
+}
+
+impl Drop for Utf8<'_> {
+    fn drop(&mut self) {
+        self.text.truncate(self.len);
     }
 }
 
@@ -347,9 +374,12 @@ pub(super) fn decode(
         let style = number(run.style);
         match run.lay {
             Lay::Narrow => row.cells.extend(text.chars().map(|c| Cell::new(c as u32, style))),
-            Lay::Wide => {
+            Lay::Wide | Lay::Mixed => {
                 for c in text.chars() {
-                    row.put_wide(row.cells.len(), c as u32, style);
+                    match run.lay == Lay::Mixed && c.is_ascii() {
+                        true => row.cells.push(Cell::new(c as u32, style)),
+                        false => row.put_wide(row.cells.len(), c as u32, style),
+                    }
                 }
             }
             Lay::NarrowCluster | Lay::WideCluster => {

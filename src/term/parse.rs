@@ -2,6 +2,7 @@
 //! sequence is read in place. Only what is cut by the end of a slice is kept and gone on with.
 
 use super::csi::Csi;
+use super::grid::Cell;
 use super::osc::StringKind;
 use super::screen::{Observer, Screen};
 use super::width::{FLAG, PICT, SKIN, WIDE, ZERO, class};
@@ -11,8 +12,8 @@ pub const CSI_LEN_MAX: usize = 4096;
 /// Most bytes kept of one OSC, DCS or APC string; the rest is dropped, its end still found.
 pub const STRING_LEN_MAX: usize = 64 << 10;
 
-/// Most characters printed at once.
-const RUN_LEN_MAX: usize = 64;
+/// Most cells printed at once.
+const RUN_LEN_MAX: usize = 128;
 
 const ESC: u8 = 0x1b;
 const BEL: u8 = 0x07;
@@ -48,8 +49,8 @@ pub(super) struct Parser {
     /// Offset of the unfinished sequence's first byte.
     sequence_at: u64,
     csi: Csi,
-    /// Characters about to be printed; here so that it need not be cleared each time.
-    run: [u32; RUN_LEN_MAX],
+    /// Cells about to be printed; here so that they need not be cleared each time.
+    run: [Cell; RUN_LEN_MAX],
 }
 
 impl Default for Parser {
@@ -62,7 +63,7 @@ impl Default for Parser {
             base: 0,
             sequence_at: 0,
             csi: Csi::default(),
-            run: [0; RUN_LEN_MAX],
+            run: [Cell::BLANK; RUN_LEN_MAX],
         }
     }
 }
@@ -158,8 +159,8 @@ impl Parser {
         i
     }
 
-    /// Prints characters that take a cell or two of their own and are equally wide, as many as
-    /// follow. Returns where they end: at `i` if there are none.
+    /// Prints characters that take a cell or two of their own, as many as follow. Returns where
+    /// they end: at `i` if there are none.
     #[inline]
     fn print_run<O: Observer>(
         &mut self,
@@ -168,29 +169,43 @@ impl Parser {
         screen: &mut Screen,
         o: &mut O,
     ) -> usize {
-        let (mut len, mut end) = (0, i);
-        let mut kind = 0;
-        while len < RUN_LEN_MAX && bytes.get(end).is_some_and(|b| *b >= 0x80) {
-            let Decoded::Char(c, used) = decode(&bytes[end..]) else { break };
-            let class = class(c);
-            let first_may_join = len == 0 && class & PICT != 0 && screen.follows_cluster();
-            if c < 0xa0 || class & (ZERO | FLAG | SKIN) != 0 || first_may_join {
-                break;
-            }
-            if len == 0 {
-                kind = class & WIDE;
-            } else if class & WIDE != kind {
-                break;
-            }
-            self.run[len] = c;
-            len += 1;
-            end += used;
-        }
-        if len == 0 || self.swallow {
+        if self.swallow {
             return i;
         }
-        screen.set_offset(self.base + i as u64);
-        screen.print_run(&self.run[..len], kind != 0, o);
+        let with_ascii = screen.prints_ascii_as_is();
+        let (mut len, mut end) = (0, i);
+        let mut classes = 0;
+        while len + 2 <= RUN_LEN_MAX {
+            let (c, used) = match bytes[end..] {
+                // One character between others; longer runs of ASCII have their own way.
+                [b @ b' '..=b'~', 0x80..=0xff, ..] if with_ascii => (u32::from(b), 1),
+                [b0 @ (0xe1..=0xec | 0xee..=0xef), b1 @ 0x80..=0xbf, b2 @ 0x80..=0xbf, ..] => {
+                    let tail = u32::from(b1 & 0x3f) << 6 | u32::from(b2 & 0x3f);
+                    (u32::from(b0 & 0xf) << 12 | tail, 3)
+                }
+                [0x80..=0xff, ..] => match decode(&bytes[end..]) {
+                    Decoded::Char(c @ 0xa0.., used) => (c, used),
+                    _ => break,
+                },
+                _ => break,
+            };
+            let class = class(c);
+            let first_may_join = len == 0 && class & PICT != 0 && screen.follows_cluster();
+            if class & (ZERO | FLAG | SKIN) != 0 || first_may_join {
+                break;
+            }
+            // The right half is written in any case, and overwritten if there is none.
+            let wide = usize::from(class & WIDE != 0);
+            self.run[len] = Cell { ch: c, style: 0, flags: Cell::WIDE * wide as u16 };
+            self.run[len + 1] = Cell { flags: Cell::TAIL, ..Cell::BLANK };
+            classes |= class;
+            len += 1 + wide;
+            end += used;
+        }
+        if len > 0 {
+            screen.set_offset(self.base + i as u64);
+            screen.print_run(&self.run[..len], classes & WIDE != 0, o);
+        }
         end
     }
 

@@ -51,36 +51,38 @@ impl Screen {
         row.special && self.join_col().is_some_and(|x| row.cell(x).ch >= CLUSTER_BASE)
     }
 
-    /// Prints characters above ASCII that join nothing, all `wide` or all narrow.
-    pub(super) fn print_run<O: Observer>(&mut self, chars: &[u32], wide: bool, o: &mut O) {
-        let width = if wide { 2 } else { 1 };
-        let style = self.style();
+    /// Whether printable ASCII shows as itself and takes the next cells.
+    pub(super) fn prints_ascii_as_is(&self) -> bool {
+        !self.print_slow
+    }
+
+    /// Prints characters that join nothing, given as cells without a style. `wide`: some are.
+    pub(super) fn print_run<O: Observer>(&mut self, cells: &[Cell], wide: bool, o: &mut O) {
         let cols = self.cols();
-        let mut rest = chars;
+        let mut rest = cells;
         while let Some(first) = rest.first() {
-            let room = (cols - self.cursor.x) / width;
-            let slow = self.print_slow || self.cursor.pending || room == 0;
-            let fits = if slow { 1 } else { room.min(rest.len()) };
-            let (now, later) = rest.split_at(fits);
-            if slow {
-                self.print_one(*first, width, o);
-            } else {
-                let (x, y) = (self.cursor.x, self.cursor.y);
-                let row = &mut self.grid.rows[y];
-                if row.cells.is_empty() {
-                    row.born = self.stamp;
+            let room = cols - self.cursor.x;
+            let fits = match self.print_slow || self.cursor.pending {
+                true => 0,
+                false if rest.len() <= room => rest.len(),
+                false => room - usize::from(rest[room].is(Cell::TAIL)),
+            };
+            let (now, later) = match fits {
+                0 => {
+                    let width = 1 + usize::from(first.is(Cell::WIDE));
+                    self.print_one(first.ch, width, o);
+                    rest.split_at(width)
                 }
-                match wide {
-                    true => row.put_wide_run(x, now, style),
-                    false => row.put_narrow_run(x, now, style),
+                fits => {
+                    self.put_run(&rest[..fits], wide);
+                    rest.split_at(fits)
                 }
-                let x = x + fits * width;
-                self.cursor.x = x.min(cols - 1);
-                self.cursor.pending = x == cols;
-            }
+            };
             if !later.is_empty() {
-                let len = |c: &u32| match c {
-                    0..0x800 => 2,
+                let len = |cell: &Cell| match cell.ch {
+                    _ if cell.is(Cell::TAIL) => 0,
+                    0..0x80 => 1,
+                    0x80..0x800 => 2,
                     0x800..0x1_0000 => 3,
                     _ => 4,
                 };
@@ -89,6 +91,21 @@ impl Screen {
             rest = later;
         }
         self.run = true;
+    }
+
+    /// Writes cells that fit from the cursor on.
+    #[inline]
+    fn put_run(&mut self, cells: &[Cell], wide: bool) {
+        let style = self.style();
+        let cols = self.cols();
+        let x = self.cursor.x;
+        let row = &mut self.grid.rows[self.cursor.y];
+        if row.cells.is_empty() {
+            row.born = self.stamp;
+        }
+        row.put_run(x, cells, wide, style);
+        self.cursor.x = (x + cells.len()).min(cols - 1);
+        self.cursor.pending = x + cells.len() == cols;
     }
 
     fn print_ascii_slow<O: Observer>(&mut self, text: &[u8], o: &mut O) {

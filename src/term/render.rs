@@ -117,18 +117,29 @@ impl Screen {
         for run in runs.iter().filter(|run| run.len > 0) {
             let text = &line.text[at..at + run.len as usize];
             at += run.len as usize;
-            let (cols, wide) = match run.lay {
-                Lay::Narrow => (text.chars().count(), false),
-                Lay::Wide => (2 * text.chars().count(), true),
-                Lay::NarrowCluster | Lay::Spacer => (1, false),
-                Lay::WideCluster => (2, true),
-            };
-            // A blank that only fills the row is not text.
-            let text = if run.lay == Lay::Spacer { "" } else { text };
             let pen = pen_of(run.style);
             let link = self.links.get(pen.link).cloned();
-            col += cols;
-            out.push(StyledRun { text: text.to_owned(), col: col - cols, cols, wide, pen, link });
+            let mut push = |text: &str, cols: usize, wide: bool| {
+                let (text, link) = (text.to_owned(), link.clone());
+                out.push(StyledRun { text, col, cols, wide, pen, link });
+                col += cols;
+            };
+            match run.lay {
+                Lay::Narrow => push(text, text.chars().count(), false),
+                Lay::Wide => push(text, 2 * text.chars().count(), true),
+                Lay::Mixed => text
+                    .as_bytes()
+                    .chunk_by(|a, b| a.is_ascii() == b.is_ascii())
+                    .map(|part| std::str::from_utf8(part).unwrap_or_default())
+                    .for_each(|part| match part.is_ascii() {
+                        true => push(part, part.len(), false),
+                        false => push(part, 2 * part.chars().count(), true),
+                    }),
+                Lay::NarrowCluster => push(text, 1, false),
+                // A blank that only fills the row is not text.
+                Lay::Spacer => push("", 1, false),
+                Lay::WideCluster => push(text, 2, true),
+            }
         }
         out
     }
