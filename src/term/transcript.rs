@@ -705,7 +705,7 @@ impl List {
         let mut kept = Vec::new();
         for mut entry in std::mem::take(&mut self.entries) {
             if entry.state == State::Shown && which(&entry) {
-                if is_animation(&entry) && !entry.kept {
+                if shows_work(&entry) && !entry.kept {
                     continue;
                 }
                 entry.state = State::Read;
@@ -843,12 +843,17 @@ fn is_known(entry: &Entry) -> bool {
     matches!(entry.state, State::Left | State::Read) && entry.key.weight > WEAK_MAX
 }
 
-/// The line is drawn to show that work goes on, not to be read.
+/// The line is drawn to show that work goes on, not to be read; or its numbers run.
 fn is_animation(entry: &Entry) -> bool {
+    entry.changes >= ANIMATED_CHANGES_MIN || shows_work(entry)
+}
+
+/// The line is drawn to show that work goes on.
+fn shows_work(entry: &Entry) -> bool {
     let text = entry.text.trim_end_matches(is_frame);
     let waits = text.contains('…') || text.contains("...");
     let short = normal(text).split(' ').count() <= WAITING_WORDS_MAX;
-    entry.changes >= ANIMATED_CHANGES_MIN
+    (entry.changes >= ANIMATED_CHANGES_MIN && begins_with_spinner(text))
         || (waits && (entry.changes > 0 || begins_with_spinner(text)))
         || (short && (text.ends_with('…') || text.ends_with("...")))
         || text.contains("to interrupt")

@@ -76,15 +76,30 @@ pub(super) fn normal(text: &str) -> String {
     out
 }
 
-/// The row with its numbers and spinners evened out.
+/// What bars of progress are drawn with, apart from blocks.
+const BAR: &str = "#=-.>";
+/// A bar has at least so many characters.
+const BAR_CHARS_MIN: usize = 10;
+
+/// The row with its numbers, spinners and bars evened out.
 pub(super) fn skeleton(text: &str) -> String {
     let mut out = String::new();
-    for c in normal(text).chars() {
-        match c {
-            '0'..='9' | '.' | ',' if out.ends_with('#') => {}
-            '0'..='9' => out.push('#'),
-            c if is_spinner(c) => out.push('*'),
-            c => out.push(c),
+    for word in normal(text).split(' ') {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        let bar = word.trim_matches(['[', ']', '(', ')', '|']);
+        if bar.len() >= BAR_CHARS_MIN && bar.chars().all(|c| BAR.contains(c)) {
+            out.push('=');
+            continue;
+        }
+        for c in word.chars() {
+            match c {
+                '0'..='9' | '.' | ',' if out.ends_with('#') => {}
+                '0'..='9' => out.push('#'),
+                c if is_spinner(c) => out.push('*'),
+                c => out.push(c),
+            }
         }
     }
     out

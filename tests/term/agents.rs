@@ -1,6 +1,6 @@
-//! Recordings of real agents. The screens were rendered by another emulator while recording; the
-//! truth files are what a person saw, in order, drawn up from those screens and from the agents'
-//! own logs.
+//! Recordings of real agents and of other programs. The screens were rendered by another emulator
+//! while recording; the truth files are what a person saw, in order, drawn up from those screens,
+//! from the agents' own logs, and from what the programs print to a pipe.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -27,6 +27,8 @@ const MORE: [&str; 10] = [
     "opencode-extras",
     "opencode-rewind",
 ];
+/// Programs that are no agents: an editor, a pager, a table that changes, a progress bar, Ink.
+const PROGRAMS: [&str; 6] = ["apt", "git-log", "htop", "ink", "less", "vim"];
 const SIZE: Size = Size::new(100, 32);
 
 fn file(name: &str) -> PathBuf {
@@ -190,7 +192,7 @@ fn settled_text_tells_what_a_person_saw_once_and_in_order() {
         ["lines", "recall", "duplicates", "inverted", "spinners", "frames", "other"].join("  ");
     let (mut table, mut report) = (format!("{:16} {head}\n", "recording"), String::new());
     let mut all = Figures::default();
-    for agent in AGENTS.iter().chain(&MORE) {
+    for agent in AGENTS.iter().chain(&MORE).chain(&PROGRAMS) {
         let figures = measure(agent, &mut report);
         table += &format!("{}\n", figures.row(agent));
         all.add(&figures);
@@ -206,7 +208,7 @@ fn settled_text_tells_what_a_person_saw_once_and_in_order() {
 
 #[test]
 fn settled_text_does_not_depend_on_how_the_bytes_are_cut() {
-    for agent in ["claude", "claude-rewind", "codex-extras", "opencode"] {
+    for agent in ["claude", "claude-rewind", "codex-extras", "opencode", "apt", "less", "vim"] {
         let mut transcript_bytewise = Transcript::new(SIZE, Options::default());
         let events = output(agent);
         for (time_us, bytes) in &events {
@@ -219,7 +221,7 @@ fn settled_text_does_not_depend_on_how_the_bytes_are_cut() {
 
 #[test]
 fn times_and_offsets_of_lines_lie_in_the_recording() {
-    for agent in AGENTS.into_iter().chain(MORE) {
+    for agent in AGENTS.into_iter().chain(MORE).chain(PROGRAMS) {
         let events = output(agent);
         let bytes: u64 = events.iter().map(|(_, bytes)| bytes.len() as u64).sum();
         let end = events.last().map_or(0, |(time_us, _)| *time_us);
