@@ -285,7 +285,7 @@ fn encode_mixed(
                 }
             }
         };
-        rest = &rest[used.min(rest.len())..];
+        rest = &rest[used.clamp(1, rest.len())..];
         let plain = rest.is_empty() && style == 0 && lay == Lay::Narrow && runs.len() == first_run;
         if !plain {
             runs.push(Run { len: (out.len - at) as u32, style: number(style), lay });
@@ -305,19 +305,23 @@ fn push_narrow(cells: &[Cell], out: &mut Utf8<'_>) -> usize {
 /// and after them. Returns how they lie, and how many cells they are.
 fn push_wide(cells: &[Cell], out: &mut Utf8<'_>) -> (Lay, usize) {
     let style = cells[0].style;
-    let (mut used, mut lay) = (0, Lay::Wide);
-    while let Some(cell) = cells.get(used).filter(|c| c.style == style && c.ch < CLUSTER_BASE) {
-        match cell.flags {
-            Cell::WIDE => used += 2,
-            0 if cell.ch < 0x80 => {
-                lay = Lay::Mixed;
-                used += 1;
+    let (mut rest, mut lay) = (cells, Lay::Wide);
+    loop {
+        match rest {
+            [cell @ Cell { flags: Cell::WIDE, ch: ..CLUSTER_BASE, .. }, _, later @ ..]
+                if cell.style == style =>
+            {
+                out.push(cell.ch);
+                rest = later;
             }
-            _ => break,
+            [cell @ Cell { flags: 0, ch: ..0x80, .. }, later @ ..] if cell.style == style => {
+                out.push(cell.ch);
+                lay = Lay::Mixed;
+                rest = later;
+            }
+            _ => return (lay, cells.len() - rest.len()),
         }
-        out.push(cell.ch);
     }
-    (lay, used)
 }
 
 /// Appends characters to a text, in room made before.

@@ -173,18 +173,23 @@ impl Parser {
             return i;
         }
         let with_ascii = screen.prints_ascii_as_is();
-        let (mut len, mut end) = (0, i);
-        let mut classes = 0;
+        let mut rest = &bytes[i..];
+        let (mut len, mut classes) = (0, 0);
         while len + 2 <= RUN_LEN_MAX {
-            let (c, used) = match bytes[end..] {
-                // One character between others; longer runs of ASCII have their own way.
-                [b @ b' '..=b'~', 0x80..=0xff, ..] if with_ascii => (u32::from(b), 1),
-                [b0 @ (0xe1..=0xec | 0xee..=0xef), b1 @ 0x80..=0xbf, b2 @ 0x80..=0xbf, ..] => {
+            let (c, later) = match rest {
+                [
+                    b0 @ (0xe1..=0xec | 0xee..=0xef),
+                    b1 @ 0x80..=0xbf,
+                    b2 @ 0x80..=0xbf,
+                    later @ ..,
+                ] => {
                     let tail = u32::from(b1 & 0x3f) << 6 | u32::from(b2 & 0x3f);
-                    (u32::from(b0 & 0xf) << 12 | tail, 3)
+                    (u32::from(b0 & 0xf) << 12 | tail, later)
                 }
-                [0x80..=0xff, ..] => match decode(&bytes[end..]) {
-                    Decoded::Char(c @ 0xa0.., used) => (c, used),
+                // One character between others; longer runs of ASCII have their own way.
+                [b @ b' '..=b'~', 0x80..=0xff, ..] if with_ascii => (u32::from(*b), &rest[1..]),
+                [0x80..=0xff, ..] => match decode(rest) {
+                    Decoded::Char(c @ 0xa0.., used) => (c, &rest[used..]),
                     _ => break,
                 },
                 _ => break,
@@ -200,13 +205,13 @@ impl Parser {
             self.run[len + 1] = Cell { flags: Cell::TAIL, ..Cell::BLANK };
             classes |= class;
             len += 1 + wide;
-            end += used;
+            rest = later;
         }
         if len > 0 {
             screen.set_offset(self.base + i as u64);
             screen.print_run(&self.run[..len], classes & WIDE != 0, o);
         }
-        end
+        bytes.len() - rest.len()
     }
 
     /// Prints the character at `i`, whatever it is. Returns where it ends.
