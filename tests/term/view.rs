@@ -1,15 +1,17 @@
-//! How long a seek takes in a long recording, and how far a viewer is behind a live session:
-//! `cargo bench --bench view`. Words after `--` pick rows by name. Exits 1 past a bar.
+//! How long a seek takes in a long recording, how far a viewer is behind a live session, and what
+//! it costs the recorder: `cargo bench --bench view`. Words after `--` pick rows by name. Exits 1
+//! past a bar.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Child, Command, ExitCode};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use intentloop::library::Player;
 use intentloop::session::{Meta, SessionId, WindowSize};
 use intentloop::store::{Access, Exit, NewSession, StreamId};
 use intentloop::{Library, Store};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 
 #[path = "../bench/terminal.rs"]
@@ -23,6 +25,8 @@ const SEEK_BAR: Duration = Duration::from_millis(100);
 const LAG_BAR: Duration = Duration::from_millis(20);
 const SEEKS: usize = 400;
 const LINES: usize = 1000;
+const FLOOD_LEN: usize = 128 << 20;
+const FLOODS: usize = 3;
 const START_US: i64 = 1_780_000_000_000_000;
 /// Ten hours.
 const SPAN_US: u64 = 36_000_000_000;
@@ -33,12 +37,18 @@ fn main() -> ExitCode {
         print_times();
         return ExitCode::SUCCESS;
     }
+    if let [word, dir] = &words[..]
+        && word == "flood"
+    {
+        flood(Path::new(dir));
+        return ExitCode::SUCCESS;
+    }
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("view");
     let _ = std::fs::remove_dir_all(&dir);
     std::fs::create_dir_all(&dir).unwrap();
     let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word));
     let mut held = true;
-    for (name, row) in [("seek", seek as fn(&Path) -> bool), ("attach", attach)] {
+    for (name, row) in [("seek", seek as fn(&Path) -> bool), ("attach", attach), ("cost", cost)] {
         if wanted(name) {
             held &= row(&dir);
         }
@@ -51,8 +61,10 @@ fn main() -> ExitCode {
 fn recording(dir: &Path) -> u64 {
     let mut session = Vec::new();
     for name in ["claude", "codex", "gemini", "opencode", "aider"] {
-        let path = format!("{}/tests/term/recordings/{name}.cast", env!("CARGO_MANIFEST_DIR"));
-        let cast = std::fs::read_to_string(path).expect("a recording");
+        let path = format!("{}/tests/term/recordings/{name}.cast.gz", env!("CARGO_MANIFEST_DIR"));
+        let packed = File::open(path).expect("a recording");
+        let mut cast = String::new();
+        flate2::read::GzDecoder::new(packed).read_to_string(&mut cast).expect("a recording");
         for line in cast.lines().skip(1) {
             let event: serde_json::Value = serde_json::from_str(line).expect("an event");
             session.push(event[2].as_str().expect("data").as_bytes().to_vec());
@@ -127,26 +139,34 @@ fn print_times() {
     }
 }
 
-fn attach(dir: &Path) -> bool {
-    let il = PathBuf::from(env!("CARGO_BIN_EXE_il"));
-    let home = dir.join("live");
-    let mut run = Command::new(&il);
-    run.args(["run", "-q"]).arg(std::env::current_exe().unwrap()).arg("print-times");
-    run.env("INTENTLOOP_HOME", &home);
-    let recorder = terminal::Terminal::spawn(run);
-    let drain = std::thread::spawn(move || recorder.finish());
-    std::thread::sleep(Duration::from_millis(200));
+fn il(home: &Path) -> Command {
+    let mut command = Command::new(PathBuf::from(env!("CARGO_BIN_EXE_il")));
+    command.env("INTENTLOOP_HOME", home);
+    command
+}
+
+/// `il attach` on a terminal of its own, and that terminal.
+fn viewer(home: &Path) -> (Child, File) {
     let (ptmx, pts) = terminal::open();
     let size = rustix::termios::Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
     rustix::termios::tcsetwinsize(&ptmx, size).unwrap();
-    let mut view = Command::new(&il);
-    view.arg("attach").env("INTENTLOOP_HOME", &home);
+    let mut view = il(home);
+    view.arg("attach");
     view.stdin(pts.try_clone().unwrap()).stdout(pts.try_clone().unwrap()).stderr(pts);
     #[allow(unsafe_code)]
     // SAFETY: `make_leader` only makes system calls.
-    let mut viewer = unsafe { view.pre_exec(terminal::make_leader) }.spawn().unwrap();
-    drop(view);
-    let mut screen = std::fs::File::from(ptmx);
+    let viewer = unsafe { view.pre_exec(terminal::make_leader) }.spawn().unwrap();
+    (viewer, File::from(ptmx))
+}
+
+fn attach(dir: &Path) -> bool {
+    let home = dir.join("live");
+    let mut run = il(&home);
+    run.args(["run", "-q"]).arg(std::env::current_exe().unwrap()).arg("print-times");
+    let recorder = terminal::Terminal::spawn(run);
+    let drain = std::thread::spawn(move || recorder.finish());
+    std::thread::sleep(Duration::from_millis(200));
+    let (mut viewer, mut screen) = viewer(&home);
     let mut lags: Vec<Duration> = Vec::new();
     let mut newest = 0;
     let mut rest: Vec<u8> = Vec::new();
@@ -180,4 +200,67 @@ fn attach(dir: &Path) -> bool {
         at(1.0).as_secs_f64() * 1e3,
     );
     at(0.99) <= LAG_BAR
+}
+
+/// The recorded program: prints as fast as it is taken once it may, and tells how long it took.
+fn flood(dir: &Path) {
+    while !dir.join("go").exists() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let line = "the quick brown fox jumps over the lazy dog while nobody looks at it at all\n";
+    let block = line.repeat(1024);
+    let start = Instant::now();
+    let mut out = std::io::stdout().lock();
+    for _ in 0..FLOOD_LEN / block.len() {
+        out.write_all(block.as_bytes()).unwrap();
+    }
+    out.flush().unwrap();
+    std::fs::write(dir.join("took"), start.elapsed().as_micros().to_string()).unwrap();
+}
+
+/// Seconds that a program takes to print a flood under `il run`, with a viewer or without.
+fn flooded(home: &Path, is_viewed: bool) -> f64 {
+    let _ = std::fs::remove_dir_all(home);
+    std::fs::create_dir_all(home).unwrap();
+    let mut run = il(home);
+    run.args(["run", "-q"]).arg(std::env::current_exe().unwrap()).arg("flood").arg(home);
+    let recorder = terminal::Terminal::spawn(run);
+    let drain = std::thread::spawn(move || recorder.finish());
+    let view = is_viewed.then(|| {
+        std::thread::sleep(Duration::from_millis(300));
+        let (mut child, mut screen) = viewer(home);
+        let mut buffer = vec![0; 64 << 10];
+        assert!(screen.read(&mut buffer).is_ok_and(|n| n > 0), "the viewer shows nothing");
+        std::thread::spawn(move || {
+            while screen.read(&mut buffer).is_ok_and(|n| n > 0) {}
+            let _ = child.wait();
+        })
+    });
+    std::fs::write(home.join("go"), "").unwrap();
+    let _ = drain.join();
+    if let Some(view) = view {
+        let _ = view.join();
+    }
+    let took = std::fs::read_to_string(home.join("took")).expect("the flood ended");
+    took.parse::<f64>().expect("a number") / 1e6
+}
+
+fn cost(dir: &Path) -> bool {
+    let home = dir.join("flood");
+    let (mut alone, mut viewed) = (f64::MAX, f64::MAX);
+    for _ in 0..FLOODS {
+        alone = alone.min(flooded(&home, false));
+        viewed = viewed.min(flooded(&home, true));
+    }
+    let speed = |seconds: f64| FLOOD_LEN as f64 / 1e6 / seconds;
+    println!(
+        "cost    a flood of {} MiB under il run: {:.0} MB/s alone, {:.0} MB/s with a viewer; with \
+         one it takes {:.2} times as long (best of {FLOODS} each, {} processors)",
+        FLOOD_LEN >> 20,
+        speed(alone),
+        speed(viewed),
+        viewed / alone,
+        std::thread::available_parallelism().map_or(1, usize::from),
+    );
+    true
 }
