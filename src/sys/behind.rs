@@ -80,6 +80,8 @@ fn leave_surroundings() {
         libc::setsid();
         libc::chdir(c"/".as_ptr());
         for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+            // What the terminal sent as it closed may be pending: to ignore it is to forget it.
+            libc::signal(signal, libc::SIG_IGN);
             libc::signal(signal, libc::SIG_DFL);
         }
         let mut none = std::mem::zeroed::<libc::sigset_t>();

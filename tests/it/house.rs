@@ -463,6 +463,23 @@ fn prune_does_nothing_unasked() {
 }
 
 #[test]
+fn a_terminal_that_closes_at_the_end_takes_no_packing_with_it() {
+    const RUNS: usize = 6;
+    let house = House::new();
+    for _ in 0..RUNS {
+        // The terminal hangs up the moment its last process has ended.
+        let words = ["-qec", "il run -q sh -c 'seq 100000 130000'", "/dev/null"];
+        let mut script = program("script");
+        run(script.env("INTENTLOOP_HOME", house.dir()).args(words).stdin(Stdio::null()));
+    }
+    house.settle();
+    let allocated = house.column(&["du"], "ALLOCATED");
+    let allocated = allocated.iter().map(|cell| cell.parse().expect("bytes"));
+    let sessions: Vec<u64> = allocated.take(RUNS).collect();
+    assert!(sessions.iter().all(|bytes| *bytes < 200_000), "{sessions:?}");
+}
+
+#[test]
 fn du_tells_what_the_filesystem_and_the_streams_tell() {
     let house = House::new();
     let small = house.record(&[], "echo one");
