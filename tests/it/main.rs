@@ -8,6 +8,7 @@ mod completion;
 mod export;
 mod diff;
 mod filters;
+mod full_disk;
 mod house;
 mod install;
 mod json;
