@@ -6,11 +6,12 @@
 use super::detect::Words;
 use super::locate::{Base, Place, Project};
 use super::transcript::Builder;
-use super::{Agent, File, NoteKind, Scope, Transcript, tool};
+use super::{Agent, Digest, Long, NoteKind, Scope, Sink, Transcript, tool, whole};
 use crate::event::*;
 use crate::json::{Value, View, parse_lossy, visit};
 use crate::time::WallTime;
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hasher};
 
 pub(super) const AGENT: Agent = Agent {
     name: "claude",
@@ -57,20 +58,20 @@ const NOISE: &[&str] = &[
 const REFUSED: &str = "The user doesn't want to proceed with this tool use";
 const INTERRUPTED: &str = "[Request interrupted by user";
 
-pub(super) fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
+pub(super) fn read(files: &[Long<'_>], _scope: &Scope<'_>, sink: &mut dyn Sink) -> Digest {
     let mut reader = Reader { out: Builder::new(AGENT.name), seen: Seen::default(), mode: None };
     let metas = metas(files);
     for (index, file) in files.iter().enumerate() {
         if subagent(file.path).is_none() && file.path.ends_with(".jsonl") {
-            reader.main(index, file);
+            reader.main(index, file, sink);
         }
     }
     for (index, file) in files.iter().enumerate() {
         if let Some(id) = subagent(file.path).filter(|_| file.path.ends_with(".jsonl")) {
-            reader.child(index, file, id, metas.get(id));
+            reader.child(index, file, id, metas.get(id), sink);
         }
     }
-    reader.out.finish()
+    reader.out.settle(sink)
 }
 
 /// Reads what the agent writes to its stdout: the same records without a tree, and at the end of
@@ -80,7 +81,7 @@ pub(super) fn read_stdout(stdout: &[u8], agent: &'static str) -> Transcript {
     let out = Builder::of_stdout(agent);
     let mut reader = Reader { out, seen: Seen::default(), mode: None };
     let mut results = 0;
-    visit(stdout, &mut |record| {
+    visit(&stdout, &mut |record| {
         let (offset, len) = (record.offset, record.len);
         let Some(value) = record.value.ok().filter(|value| value.is_object()) else { return };
         reader.out.at(0, offset, len);
@@ -108,9 +109,13 @@ fn subagent(path: &str) -> Option<&str> {
     name.strip_suffix(".jsonl").or_else(|| name.strip_suffix(".meta.json"))
 }
 
-fn metas<'a>(files: &[File<'a>]) -> HashMap<&'a str, Value> {
+fn metas<'a>(files: &[Long<'a>]) -> HashMap<&'a str, Value> {
     let metas = files.iter().filter(|f| f.path.ends_with(".meta.json"));
-    metas.filter_map(|f| Some((subagent(f.path)?, parse_lossy(f.bytes).ok()?))).collect()
+    let read = |file: &Long<'a>| {
+        let bytes = whole(file.content)?;
+        Some((subagent(file.path)?, parse_lossy(&bytes).ok()?))
+    };
+    metas.filter_map(read).collect()
 }
 
 struct Reader {
@@ -120,26 +125,32 @@ struct Reader {
 }
 
 impl Reader {
-    fn main(&mut self, index: usize, file: &File<'_>) {
-        let fates = fates(file.bytes, &mut self.seen);
-        let mut fates = fates.iter();
+    fn main(&mut self, index: usize, file: &Long<'_>, sink: &mut dyn Sink) {
+        let mut tree = Tree { base: self.seen.base, ..Tree::default() };
         self.out.stream = MAIN.to_owned();
-        visit(file.bytes, &mut |record| {
-            if let Some(value) = self.out.record(index, record) {
-                let fate = value.str_at("uuid").and_then(|_| fates.next());
-                if fate == Some(&Fate::Repeated) {
-                    return;
-                }
-                self.out.abandoned = fate == Some(&Fate::Dead);
+        visit(file.content, &mut |record| {
+            let Some(value) = self.out.record(index, record) else { return };
+            let number = self.out.record_number();
+            if tree.grow(value, number, &mut self.seen) {
                 self.record(value);
+                self.out.pass(sink);
             }
         });
+        self.seen.base += tree.nodes.len() as u32;
+        tree.dead().for_each(|record| self.out.abandon(record));
     }
 
-    fn child(&mut self, index: usize, file: &File<'_>, id: &str, meta: Option<&Value>) {
+    fn child(
+        &mut self,
+        index: usize,
+        file: &Long<'_>,
+        id: &str,
+        meta: Option<&Value>,
+        sink: &mut dyn Sink,
+    ) {
         self.out.stream = id.to_owned();
         let mut started = false;
-        visit(file.bytes, &mut |record| {
+        visit(file.content, &mut |record| {
             let Some(value) = self.out.record(index, record) else { return };
             if !started {
                 started = true;
@@ -152,9 +163,10 @@ impl Reader {
                     call_id: text("toolUseId"),
                 });
             }
-            if value.str_at("uuid").is_none_or(|id| self.seen.insert(id, SIDE).is_none()) {
+            if value.str_at("uuid").is_none_or(|id| self.seen.insert(key_of(id), SIDE).is_none()) {
                 self.record(value);
             }
+            self.out.pass(sink);
         });
     }
 
@@ -594,11 +606,23 @@ fn slash(text: &str) -> Option<String> {
     Some(format!("{} {args}", tagged(text, "command-name")?).trim_end().to_owned())
 }
 
+/// What is kept of an id: a transcript has a hundred thousand of them.
+type Key = [u64; 2];
+
+fn key_of(id: &str) -> Key {
+    [0u8, 1].map(|salt| {
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u8(salt);
+        hasher.write(id.as_bytes());
+        hasher.finish()
+    })
+}
+
 /// `uuid`s that were read, and their place among all that were. A fork copies its past into a new
 /// file, ids and times unchanged.
 #[derive(Default)]
 struct Seen {
-    places: HashMap<Box<str>, u32>,
+    places: HashMap<Key, u32>,
     /// Where the next file's places begin: they go on from file to file, because a parent is looked
     /// for in its own.
     base: u32,
@@ -609,35 +633,34 @@ const SIDE: u32 = u32::MAX;
 
 impl Seen {
     /// Remembers the last place of an id; the one before, where it was seen.
-    fn insert(&mut self, uuid: &str, place: u32) -> Option<u32> {
-        match self.places.get_mut(uuid) {
-            Some(old) => Some(std::mem::replace(old, place)),
-            None => self.places.insert(uuid.into(), place),
-        }
+    fn insert(&mut self, id: Key, place: u32) -> Option<u32> {
+        self.places.insert(id, place)
     }
 }
 
-/// What becomes of a record that has a `uuid`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    /// It is part of the conversation as it stands, or of a side chain, which is kept: that is
-    /// alive or not with the call that started it.
-    Alive,
-    /// The user went back behind it.
-    Dead,
-    /// It was read before.
-    Repeated,
+/// The records of a main file that have a `uuid`, side chains left out: those are alive or not
+/// with the call that started them.
+#[derive(Default)]
+struct Tree {
+    nodes: Vec<Node>,
+    /// The number of each answer.
+    answers: HashMap<Key, u32>,
+    /// The id of the last node: most records hang on the one before.
+    last: String,
+    /// The first node's place among all that were seen.
+    base: u32,
 }
 
+#[derive(Clone, Copy)]
 struct Node {
-    /// Its place among the file's records that have a `uuid`.
-    record: usize,
+    /// The number of its record.
+    record: u32,
     parent: Parent,
     /// A number for the answer it is part of.
     answer: Option<u32>,
     result: bool,
-    /// A node further up with the same id.
-    same: Option<usize>,
+    /// A node further up with the same id: this one repeats it.
+    same: Option<u32>,
 }
 
 /// What a record says of its parent.
@@ -645,89 +668,76 @@ struct Node {
 enum Parent {
     None,
     /// A node further up.
-    At(usize),
+    At(u32),
     /// No node further up: one further down would be a loop.
     Elsewhere,
 }
 
-/// The fates of the records of a file that have a `uuid`, in their order.
-///
-/// Walks from the last record up. Parallel tool calls branch the tree, so with a record of an
-/// answer all records of that answer are alive, and the results that hang on them. A parent that is
-/// not in the file (its line is broken, or the past was cut off) stands for the record before:
-/// better a branch too many than a conversation lost.
-fn fates(bytes: &[u8], seen: &mut Seen) -> Vec<Fate> {
-    let (nodes, mut fates) = nodes(bytes, seen);
-    let mut alive = vec![false; nodes.len()];
-    let mut answers: HashSet<u32> = HashSet::new();
-    let mut next = nodes.len().checked_sub(1);
-    while let Some(i) = next {
-        alive[i] = true;
-        answers.extend(nodes[i].answer);
-        next = match nodes[i].parent {
-            Parent::None => None,
-            Parent::At(parent) => Some(parent),
-            Parent::Elsewhere => i.checked_sub(1),
-        };
-    }
-    for (i, node) in nodes.iter().enumerate() {
-        let answer = node.answer.is_some_and(|id| answers.contains(&id));
-        let result = node.result && matches!(node.parent, Parent::At(p) if alive[p]);
-        alive[i] |= answer || result;
-    }
-    for (i, node) in nodes.iter().enumerate().rev() {
-        if let Some(same) = node.same {
-            alive[same] |= alive[i];
+impl Tree {
+    /// Takes the next record; whether it was not read before.
+    fn grow(&mut self, value: View<'_>, record: u32, seen: &mut Seen) -> bool {
+        let Some(uuid) = value.str_at("uuid") else { return true };
+        let base = self.base;
+        let here = |place: u32| place.checked_sub(base).filter(|_| place != SIDE);
+        let id = key_of(uuid);
+        if value.is_true_at("isSidechain") {
+            return seen.insert(id, SIDE).is_none();
         }
-        if !alive[i] && fates[node.record] == Fate::Alive {
-            fates[node.record] = Fate::Dead;
-        }
-    }
-    fates
-}
-
-/// The tree of a file, and which of its records were read before.
-fn nodes(bytes: &[u8], seen: &mut Seen) -> (Vec<Node>, Vec<Fate>) {
-    let base = seen.base;
-    let here = |place: u32| place.checked_sub(base).filter(|_| place != SIDE).map(|n| n as usize);
-    let mut answers: HashMap<Box<str>, u32> = HashMap::new();
-    let mut nodes: Vec<Node> = Vec::new();
-    let mut fates = Vec::new();
-    // Most records hang on the one before.
-    let mut last = String::new();
-    visit(bytes, &mut |record| {
-        let Ok(value) = record.value else { return };
-        let Some(uuid) = value.str_at("uuid") else { return };
-        let side = value.is_true_at("isSidechain");
+        let count = self.nodes.len() as u32;
         let above = value.str_at("parentUuid").or_else(|| value.str_at("logicalParentUuid"));
         let parent = match above {
             None => Parent::None,
-            Some(id) if !nodes.is_empty() && id == last => Parent::At(nodes.len() - 1),
+            Some(id) if count > 0 && id == self.last => Parent::At(count - 1),
             Some(id) => {
-                let place = seen.places.get(id).and_then(|place| here(*place));
+                let place = seen.places.get(&key_of(id)).and_then(|place| here(*place));
                 place.map_or(Parent::Elsewhere, Parent::At)
             }
         };
-        let place = if side { SIDE } else { base + nodes.len() as u32 };
-        let before = seen.insert(uuid, place);
-        fates.push(if before.is_some() { Fate::Repeated } else { Fate::Alive });
-        if side {
-            return;
-        }
-        uuid.clone_into(&mut last);
+        let before = seen.insert(id, base + count);
+        uuid.clone_into(&mut self.last);
         let message = value.get("message");
+        let answers = &mut self.answers;
         let answer = message.and_then(|m| m.str_at("id")).map(|id| {
-            answers.get(id).copied().unwrap_or_else(|| {
-                let number = answers.len() as u32;
-                answers.insert(id.into(), number);
-                number
-            })
+            let number = answers.len() as u32;
+            *answers.entry(key_of(id)).or_insert(number)
         });
         let mut content = message.and_then(|m| m.get("content")).into_iter().flat_map(View::items);
         let result = content.any(|b| b.str_at("type") == Some("tool_result"));
-        let (record, same) = (fates.len() - 1, before.and_then(here));
-        nodes.push(Node { record, parent, answer, result, same });
-    });
-    seen.base = base + nodes.len() as u32;
-    (nodes, fates)
+        self.nodes.push(Node { record, parent, answer, result, same: before.and_then(here) });
+        before.is_none()
+    }
+
+    /// The numbers of the records that are no part of the conversation as it stands: the user went
+    /// back behind them.
+    ///
+    /// Walks from the last record up. Parallel tool calls branch the tree, so with a record of an
+    /// answer all records of that answer are alive, and the results that hang on them. A parent
+    /// that is not in the file (its line is broken, or the past was cut off) stands for the record
+    /// before: better a branch too many than a conversation lost.
+    fn dead(&self) -> impl Iterator<Item = u32> {
+        let nodes = &self.nodes;
+        let mut alive = vec![false; nodes.len()];
+        let mut answers: HashSet<u32> = HashSet::new();
+        let mut next = nodes.len().checked_sub(1);
+        while let Some(i) = next {
+            alive[i] = true;
+            answers.extend(nodes[i].answer);
+            next = match nodes[i].parent {
+                Parent::None => None,
+                Parent::At(parent) => Some(parent as usize),
+                Parent::Elsewhere => i.checked_sub(1),
+            };
+        }
+        for (i, node) in nodes.iter().enumerate() {
+            let answer = node.answer.is_some_and(|id| answers.contains(&id));
+            let result = node.result && matches!(node.parent, Parent::At(p) if alive[p as usize]);
+            alive[i] |= answer || result;
+        }
+        for (i, node) in nodes.iter().enumerate().rev() {
+            if let Some(same) = node.same {
+                alive[same as usize] |= alive[i];
+            }
+        }
+        nodes.iter().zip(alive).filter(|(_, alive)| !alive).map(|(node, _)| node.record)
+    }
 }

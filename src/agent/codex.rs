@@ -9,9 +9,9 @@ use super::claude::{as_text, text_of, time_of};
 use super::detect::Words;
 use super::locate::{Base, Place, Project};
 use super::transcript::Builder;
-use super::{Agent, File, Scope, Transcript, tool};
+use super::{Agent, Digest, Long, Scope, Sink, tool};
 use crate::event::*;
-use crate::json::{Value, View, parse_lossy, records, visit, visit_until};
+use crate::json::{Pieces, Value, View, parse_lossy, visit, visit_until};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
@@ -95,22 +95,24 @@ fn thread_of(path: &str) -> String {
     id.split(['_', '.']).next().unwrap_or_default().to_owned()
 }
 
-pub(super) fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
+pub(super) fn read(files: &[Long<'_>], _scope: &Scope<'_>, sink: &mut dyn Sink) -> Digest {
     let mut heads: Vec<Head> =
         files.iter().enumerate().filter_map(|(i, f)| Head::read(i, f)).collect();
     heads.sort_by(|a, b| a.started.cmp(&b.started).then(a.file.cmp(&b.file)));
     let mut reader = Reader::new();
     for at in 0..heads.len() {
         let cut = cut(&heads[at], &heads[at + 1..]);
-        reader.file(&heads[at], files[heads[at].file].bytes, cut);
+        reader.file(&heads[at], files[heads[at].file].content, cut, sink);
     }
-    let titles = files.iter().filter(|f| f.path.ends_with("session_index.jsonl"));
-    for value in titles.flat_map(|f| records(f.bytes)).filter_map(|r| r.value.ok()) {
-        if value.str_at("id").map(str::to_owned) == reader.out.native.session {
-            reader.out.native.title = value.str_at("thread_name").map(str::to_owned);
-        }
+    for file in files.iter().filter(|f| f.path.ends_with("session_index.jsonl")) {
+        visit(file.content, &mut |record| {
+            let Ok(value) = record.value else { return };
+            if value.str_at("id") == reader.out.native.session.as_deref() {
+                reader.out.native.title = value.str_at("thread_name").map(str::to_owned);
+            }
+        });
     }
-    reader.out.finish()
+    reader.out.settle(sink)
 }
 
 /// The ordinal from which a file is no longer history, because a later file goes on before it.
@@ -143,7 +145,7 @@ enum Text {
 }
 
 impl Head {
-    fn read(file: usize, source: &File<'_>) -> Option<Head> {
+    fn read(file: usize, source: &Long<'_>) -> Option<Head> {
         if !source.path.ends_with(".jsonl") || source.path.ends_with("session_index.jsonl") {
             return None;
         }
@@ -156,7 +158,7 @@ impl Head {
             text: Text::Responses,
         };
         let mut first = true;
-        visit_until(source.bytes, &mut |record| {
+        visit_until(source.content, &mut |record| {
             let Ok(value) = record.value else { return ControlFlow::Continue(()) };
             let payload = value.get("payload").unwrap_or(View::NULL);
             match (value.str_at("type"), payload.str_at("type")) {
@@ -229,7 +231,7 @@ impl Reader {
         }
     }
 
-    fn file(&mut self, head: &Head, bytes: &[u8], cut: u64) {
+    fn file(&mut self, head: &Head, content: &dyn Pieces, cut: u64, sink: &mut dyn Sink) {
         self.text = head.text;
         self.thread.clone_from(&head.thread);
         self.out.stream = match head.child {
@@ -239,9 +241,9 @@ impl Reader {
         self.script = None;
         self.per_response = false;
         self.last_total = None;
-        let mut copied = head.child.is_some() && has_own_start(bytes);
+        let mut copied = head.child.is_some() && has_own_start(content);
         let mut first = true;
-        visit(bytes, &mut |record| {
+        visit(content, &mut |record| {
             let Some(value) = self.out.record(head.file, record) else { return };
             self.out.time = time_of(value);
             self.out.abandoned = value.u64_at("ordinal").is_some_and(|n| n >= cut);
@@ -258,6 +260,7 @@ impl Reader {
                 return;
             }
             self.record(value, payload);
+            self.out.pass(sink);
         });
     }
 
@@ -352,7 +355,7 @@ impl Reader {
             }
             "context_compacted" => self.context_compacted(),
             "thread_rolled_back" => {
-                self.roll_back(event.u64_at("num_turns").unwrap_or(0));
+                self.out.abandon_turns(event.u64_at("num_turns").unwrap_or(0));
                 self.out.push(Context { op: Some(ContextOp::Rewind), ..Default::default() });
             }
             kind @ ("error" | "stream_error") => {
@@ -367,20 +370,6 @@ impl Reader {
     fn turn_end(&mut self, event: View<'_>, stop: StopReason) {
         let duration_ms = event.u64_at("duration_ms");
         self.out.push(TurnEnd { stop_reason: Some(stop), duration_ms, ..Default::default() });
-    }
-
-    /// The last `turns` turns of this stream are history no more.
-    fn roll_back(&mut self, turns: u64) {
-        let stream = self.out.stream.clone();
-        let mut left = turns;
-        for event in self.out.events().iter_mut().rev().filter(|e| e.stream == stream) {
-            if left == 0 {
-                break;
-            }
-            let begins = matches!(event.body, Body::UserMessage(_)) && !event.abandoned;
-            event.abandoned = true;
-            left -= u64::from(begins);
-        }
     }
 
     fn item(&mut self, item: View<'_>) {
@@ -694,9 +683,9 @@ fn is_own_start(value: View<'_>) -> bool {
         && payload.path(&["turn_attribution", "parent_turn_id"]).is_some_and(|id| !id.is_null())
 }
 
-fn has_own_start(bytes: &[u8]) -> bool {
+fn has_own_start(content: &dyn Pieces) -> bool {
     let mut found = false;
-    visit_until(bytes, &mut |record| {
+    visit_until(content, &mut |record| {
         found = record.value.is_ok_and(is_own_start);
         if found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });

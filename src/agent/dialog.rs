@@ -5,7 +5,7 @@
 //! that says no. The answer is the key that makes the dialog go away.
 
 use super::generic::{Crossing, Direction};
-use crate::event::{Approval, Body, Decider, Decision, Event, Evidence, MAIN, Source};
+use crate::event::{Approval, Body, Decider, Decision, Event, Evidence, Interrupt, MAIN, Source};
 use crate::term::{Options, Size, Terminal};
 use crate::time::WallTime;
 
@@ -14,7 +14,7 @@ pub const SETTLE_US: u64 = 100_000;
 /// The most rows a dialog may offer.
 pub const CHOICES_MAX: usize = 12;
 /// How far apart a call and its dialog may be, in microseconds, to be taken for one.
-const JOIN_US: i64 = 60_000_000;
+pub const JOIN_US: i64 = 60_000_000;
 
 /// Questions that ask for permission, as they begin or stand in a row, over all agents.
 const QUESTIONS: &[&str] = &[
@@ -405,46 +405,42 @@ fn same(a: &Dialog, b: &Dialog) -> bool {
         && a.choices.iter().zip(&b.choices).all(|(a, b)| label(a) == label(b))
 }
 
-/// Brings the approvals seen on the screen into a transcript's events: to the call that the dialog
-/// names, where there is one near in time. What the transcript says itself stays; the screen adds
-/// the key, the rows and the wait.
-pub fn join(events: &mut Vec<Event>, approvals: Vec<Event>) {
-    for mut seen in approvals {
-        let Body::Approval(ask) = &mut seen.body else { continue };
-        let call = call_of(events, ask, seen.time);
-        let Some(at) = call.or_else(|| answered(events, ask, seen.time)) else {
-            let place = events
-                .iter()
-                .rposition(|e| e.time.is_some() && e.time.map(us) <= seen.time.map(us));
-            events.insert(place.map_or(0, |at| at + 1), seen);
-            continue;
-        };
-        let Body::ToolCall(call) = &events[at].body else { continue };
-        ask.call_id.clone_from(&call.call_id);
-        let call_id = call.call_id.clone();
-        let stated = events.iter_mut().find(|e| {
-            matches!(&e.body, Body::Approval(a) if call_id.is_some() && a.call_id == call_id && a.key.is_none())
-        });
-        match stated.map(|e| (&mut e.body, &mut e.also)) {
-            Some((Body::Approval(stated), also)) => {
-                stated.options = std::mem::take(&mut ask.options);
-                stated.key = ask.key.take();
-                stated.waited_ms = stated.waited_ms.or(ask.waited_ms);
-                stated.decision =
-                    stated.decision.filter(|d| *d != Decision::Unknown).or(ask.decision);
-                also.extend(seen.evidence.take());
-            }
-            _ => {
-                let turn = (events[at].turn, events[at].step);
-                (seen.turn, seen.step) = turn;
-                seen.agent.clone_from(&events[at].agent);
-                events.insert(at + 1, seen);
-            }
-        }
+/// What becomes of an approval that was seen on the screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Joined {
+    /// The transcript states it itself, in this event, which has taken what the screen adds.
+    Into(usize),
+    /// It goes behind this event, the call it is about.
+    After(usize),
+    /// The transcript has nothing of it.
+    Alone,
+}
+
+/// Brings an approval seen on the screen together with a transcript's calls and approvals: with the
+/// call that the dialog names, where there is one near in time. What the transcript says itself
+/// stays; the screen adds the key, the rows and the wait.
+pub fn join(events: &mut [Event], seen: &mut Event) -> Joined {
+    let Body::Approval(ask) = &mut seen.body else { return Joined::Alone };
+    let call = call_of(events, ask, seen.time);
+    let Some(at) = call.or_else(|| answered(events, ask, seen.time)) else { return Joined::Alone };
+    let Body::ToolCall(call) = &events[at].body else { return Joined::Alone };
+    let call_id = call.call_id.clone();
+    ask.call_id.clone_from(&call_id);
+    let stated = events.iter().position(|e| {
+        matches!(&e.body, Body::Approval(a) if call_id.is_some() && a.call_id == call_id && a.key.is_none())
+    });
+    if let Some(stated_at) = stated
+        && let Event { body: Body::Approval(stated), also, .. } = &mut events[stated_at]
+    {
+        stated.options = std::mem::take(&mut ask.options);
+        stated.key = ask.key.take();
+        stated.waited_ms = stated.waited_ms.or(ask.waited_ms);
+        stated.decision = stated.decision.filter(|d| *d != Decision::Unknown).or(ask.decision);
+        also.extend(seen.evidence.take());
+        return Joined::Into(stated_at);
     }
-    for (seq, event) in events.iter_mut().enumerate() {
-        event.seq = seq as u64;
-    }
+    seen.agent.clone_from(&events[at].agent);
+    Joined::After(at)
 }
 
 fn us(time: WallTime) -> i64 {

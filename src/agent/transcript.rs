@@ -2,12 +2,16 @@
 //! that tells which statements of usage were counted.
 
 use crate::event::{self, Body, Event, Evidence, MAIN, Source, Usage};
-use crate::json::{ErrorKind, Record, Value};
+use crate::json::{ErrorKind, Pieces, Record, Value};
 use crate::time::WallTime;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
 
 /// The most notes that one transcript keeps; a file of rubbish has one for every line.
 pub const NOTES_MAX: usize = 10_000;
+/// Events that are held back while a transcript is read in pieces: what the next records say of a
+/// request is mostly said of one of these.
+const HELD_MAX: usize = 32;
 
 /// One of an agent's own files.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +20,21 @@ pub struct File<'a> {
     pub path: &'a str,
     /// Its bytes.
     pub bytes: &'a [u8],
+}
+
+/// The same where its bytes do not lie in memory.
+#[derive(Clone, Copy)]
+pub struct Long<'a> {
+    /// As [`File::path`].
+    pub path: &'a str,
+    /// Its bytes, piece by piece.
+    pub content: &'a dyn Pieces,
+}
+
+impl fmt::Debug for Long<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Long").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 /// What the caller knows and the files do not say.
@@ -107,13 +126,146 @@ pub struct Transcript {
     pub ledger: Vec<Statement>,
 }
 
+/// Takes the events of a transcript in the order in which they are read.
+pub trait Sink {
+    /// The next event; its number is how many came before it. It has no place yet among the
+    /// others: see [`Digest::order`].
+    fn event(&mut self, event: Event);
+    /// The event of this number states this usage, which stands there: a later record of the
+    /// request has replaced what it said.
+    fn usage(&mut self, event: u32, usage: Usage, evidence: Evidence);
+    /// The next statement of usage; see [`Digest::uncounted`].
+    fn statement(&mut self, statement: Statement) {
+        drop(statement);
+    }
+}
+
+impl Transcript {
+    /// Hands the events and the statements over, in their order.
+    pub(super) fn hand_over(self, sink: &mut dyn Sink) -> Digest {
+        let place = |(i, e): (usize, &Event)| Place { event: i as u32, abandoned: e.abandoned };
+        let order = self.events.iter().enumerate().map(place).collect();
+        let first_us = self.events.iter().find_map(|e| e.time).map(|at| at.unix_us);
+        let rows = self.ledger.iter().enumerate();
+        let uncounted = rows.filter(|(_, row)| row.counted != Counted::Yes);
+        let uncounted = uncounted.map(|(i, row)| (i as u32, row.counted)).collect();
+        self.events.into_iter().for_each(|event| sink.event(event));
+        self.ledger.into_iter().for_each(|statement| sink.statement(statement));
+        Digest { native: self.native, first_us, order, notes: self.notes, uncounted }
+    }
+}
+
+/// Where an event goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The number of the event.
+    pub event: u32,
+    /// Whether the user went back behind it.
+    pub abandoned: bool,
+}
+
+/// What is known of a transcript when all its events have gone to a [`Sink`].
+#[derive(Clone, Debug, Default)]
+pub struct Digest {
+    /// The session as a whole.
+    pub native: Native,
+    /// When the first event happened that has a time, in microseconds since 1970.
+    pub first_us: Option<i64>,
+    /// The events in the order in which they happened; those that repeat others are left out.
+    pub order: Vec<Place>,
+    /// What could not be read; [`NOTES_MAX`] at most.
+    pub notes: Vec<Note>,
+    /// The numbers of statements that turned out not to count.
+    pub uncounted: Vec<(u32, Counted)>,
+}
+
+/// All of a transcript in memory.
+#[derive(Debug, Default)]
+pub(super) struct Collected {
+    events: Vec<Event>,
+    ledger: Vec<Statement>,
+}
+
+impl Sink for Collected {
+    fn event(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    fn usage(&mut self, event: u32, usage: Usage, evidence: Evidence) {
+        if let Some(event) = self.events.get_mut(event as usize) {
+            event.body = Body::Usage(usage);
+            event.evidence = Some(evidence);
+        }
+    }
+
+    fn statement(&mut self, statement: Statement) {
+        self.ledger.push(statement);
+    }
+}
+
+impl Collected {
+    pub(super) fn transcript(mut self, digest: Digest) -> Transcript {
+        for (row, counted) in digest.uncounted {
+            self.ledger[row as usize].counted = counted;
+        }
+        let mut events = self.events;
+        // Moving a long list about would double its memory, and most are in order.
+        let in_order = digest.order.iter().enumerate().all(|(i, place)| i == place.event as usize);
+        if !in_order || events.len() != digest.order.len() {
+            let mut slots: Vec<Option<Event>> = events.into_iter().map(Some).collect();
+            let places = digest.order.iter();
+            events = places.filter_map(|place| slots[place.event as usize].take()).collect();
+        }
+        for (seq, (event, place)) in events.iter_mut().zip(&digest.order).enumerate() {
+            event.seq = seq as u64;
+            event.abandoned = place.abandoned;
+        }
+        name_approvals(&mut events);
+        event::number(&mut events);
+        let mut native = digest.native;
+        native.started = native.started.or_else(|| events.iter().find_map(|e| e.time));
+        Transcript { native, events, notes: digest.notes, ledger: self.ledger }
+    }
+}
+
+/// What is remembered of an event that has been handed over.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    /// The latest time seen up to it in its group, in microseconds; `i64::MIN` before the first.
+    key: i64,
+    record: u32,
+    group: u32,
+    abandoned: bool,
+    user: bool,
+}
+
+/// The events of one file and one stream.
+#[derive(Debug)]
+struct Group {
+    file: String,
+    stream: String,
+    latest: i64,
+}
+
+/// The statement of a request that counts.
+#[derive(Clone, Copy, Debug)]
+struct Latest {
+    statement: usize,
+    event: usize,
+    per_request: bool,
+}
+
 /// Collects a transcript; the setters say what is true of the events pushed after them.
 #[derive(Debug)]
 pub(crate) struct Builder {
     agent: &'static str,
     source: Source,
     file: usize,
+    /// The name of the stream that `file` is.
+    file_name: String,
     place: (u64, u64),
+    /// The number of the record at hand.
+    record: u32,
     /// Time of the record at hand.
     pub time: Option<WallTime>,
     /// Stream of the record at hand.
@@ -126,13 +278,25 @@ pub(crate) struct Builder {
     pub abandoned: bool,
     /// What is known of the session.
     pub native: Native,
+    /// Events and statements that have not been handed over; before them go those that have.
     events: Vec<Event>,
-    notes: Vec<Note>,
+    records: Vec<u32>,
+    rows: Vec<Row>,
+    /// What is to be said of events that have been handed over.
+    amended: Vec<(u32, Usage, Evidence)>,
     ledger: Vec<Statement>,
-    /// Of each usage key, its row in the ledger and its event.
-    counted: HashMap<String, (usize, usize)>,
+    statements: usize,
+    groups: Vec<Group>,
+    notes: Vec<Note>,
+    /// Of each usage key, what counts.
+    counted: HashMap<String, Latest>,
+    uncounted: Vec<(u32, Counted)>,
     /// Events that turned out to repeat others.
     dropped: Vec<usize>,
+    /// Records that turned out to be abandoned, by number.
+    dead: Vec<bool>,
+    /// Usage events, and further records that state their request.
+    joint: Vec<(u32, u32)>,
 }
 
 impl Builder {
@@ -141,7 +305,9 @@ impl Builder {
             agent,
             source: Source::Transcript,
             file: 0,
+            file_name: "native/0".to_owned(),
             place: (0, 0),
+            record: 0,
             time: None,
             stream: MAIN.to_owned(),
             id: None,
@@ -149,23 +315,36 @@ impl Builder {
             abandoned: false,
             native: Native::default(),
             events: Vec::new(),
-            notes: Vec::new(),
+            records: Vec::new(),
+            rows: Vec::new(),
+            amended: Vec::new(),
             ledger: Vec::new(),
+            statements: 0,
+            groups: Vec::new(),
+            notes: Vec::new(),
             counted: HashMap::new(),
+            uncounted: Vec::new(),
             dropped: Vec::new(),
+            dead: Vec::new(),
+            joint: Vec::new(),
         }
     }
 
     /// The same for JSON that an agent writes to its stdout.
     pub(crate) fn of_stdout(agent: &'static str) -> Builder {
-        Builder { source: Source::JsonStream, ..Builder::new(agent) }
+        let file_name = "stdout".to_owned();
+        Builder { source: Source::JsonStream, file_name, ..Builder::new(agent) }
     }
 
     /// What follows was read from these bytes of this file. Time, ids and flags are forgotten; the
     /// stream stays.
     pub(crate) fn at(&mut self, file: usize, offset: u64, len: u64) {
+        if file != self.file && self.source != Source::JsonStream {
+            self.file_name = format!("native/{file}");
+        }
         self.file = file;
         self.place = (offset, len);
+        self.record = self.record.saturating_add(1);
         self.time = None;
         self.id = None;
         self.parent = None;
@@ -198,11 +377,46 @@ impl Builder {
     }
 
     fn evidence(&self) -> Evidence {
-        let stream = match self.source {
-            Source::JsonStream => "stdout".to_owned(),
-            _ => format!("native/{}", self.file),
-        };
-        Evidence { stream, offset: self.place.0, len: self.place.1 }
+        let (offset, len) = self.place;
+        Evidence { stream: self.file_name.clone(), offset, len }
+    }
+
+    /// The number of the record at hand, for [`Builder::abandon`].
+    pub(crate) fn record_number(&self) -> u32 {
+        self.record
+    }
+
+    /// The user went back behind the record of this number.
+    pub(crate) fn abandon(&mut self, record: u32) {
+        let record = record as usize;
+        if self.dead.len() <= record {
+            self.dead.resize(record + 1, false);
+        }
+        self.dead[record] = true;
+    }
+
+    /// The last `turns` turns of the stream at hand are history no more.
+    pub(crate) fn abandon_turns(&mut self, turns: u64) {
+        let mut left = turns;
+        for event in self.events.iter_mut().rev().filter(|e| e.stream == self.stream) {
+            if left == 0 {
+                return;
+            }
+            let begins = matches!(event.body, Body::UserMessage(_)) && !event.abandoned;
+            event.abandoned = true;
+            left -= u64::from(begins);
+        }
+        for row in self.rows.iter_mut().rev() {
+            if self.groups[row.group as usize].stream != self.stream {
+                continue;
+            }
+            if left == 0 {
+                return;
+            }
+            let begins = row.user && !row.abandoned;
+            row.abandoned = true;
+            left -= u64::from(begins);
+        }
     }
 
     /// Adds an event at the place at hand.
@@ -219,11 +433,12 @@ impl Builder {
             ..Event::new(self.source, body)
         };
         self.events.push(event);
+        self.records.push(self.record);
         let last = self.events.len() - 1;
         &mut self.events[last]
     }
 
-    /// The events so far.
+    /// The events so far, in a transcript that is read at once.
     pub(crate) fn events(&mut self) -> &mut Vec<Event> {
         &mut self.events
     }
@@ -232,25 +447,42 @@ impl Builder {
     /// ones: records that are written while an answer still streams state too little.
     pub(crate) fn usage(&mut self, key: &str, usage: Usage) {
         let evidence = self.evidence();
-        let row = self.ledger.len();
-        match self.counted.get_mut(key) {
-            Some((counted, at)) => {
-                self.ledger[*counted].counted = Counted::Superseded;
-                *counted = row;
-                let event = &mut self.events[*at];
-                event.body = Body::Usage(usage.clone());
-                event.evidence = Some(evidence.clone());
-                // What is alive anywhere is alive.
-                event.abandoned &= self.abandoned;
+        let statement = self.statements + self.ledger.len();
+        let per_request = usage.basis == Some(event::Basis::PerRequest);
+        match self.counted.get(key).copied() {
+            Some(Latest { statement: old, event, .. }) => {
+                self.uncount(old, Counted::Superseded);
+                self.counted.insert(key.to_owned(), Latest { statement, event, per_request });
+                self.joint.push((event as u32, self.record));
+                match event.checked_sub(self.rows.len()) {
+                    Some(at) => {
+                        let event = &mut self.events[at];
+                        event.body = Body::Usage(usage.clone());
+                        event.evidence = Some(evidence.clone());
+                        // What is alive anywhere is alive.
+                        event.abandoned &= self.abandoned;
+                    }
+                    None => {
+                        self.rows[event].abandoned &= self.abandoned;
+                        self.amended.push((event as u32, usage.clone(), evidence.clone()));
+                    }
+                }
             }
             None => {
-                let at = self.events.len();
-                self.counted.insert(key.to_owned(), (row, at));
+                let event = self.rows.len() + self.events.len();
+                self.counted.insert(key.to_owned(), Latest { statement, event, per_request });
                 self.push(usage.clone());
             }
         }
         let key = key.to_owned();
         self.ledger.push(Statement { key, evidence, usage, counted: Counted::Yes });
+    }
+
+    fn uncount(&mut self, statement: usize, counted: Counted) {
+        match statement.checked_sub(self.statements) {
+            Some(at) => self.ledger[at].counted = counted,
+            None => self.uncounted.push((statement as u32, counted)),
+        }
     }
 
     /// Enters a statement that repeats what another record states.
@@ -261,13 +493,10 @@ impl Builder {
 
     /// A sum follows that states again all that has been counted since the last sum.
     pub(crate) fn usage_summed_up(&mut self) {
-        let summed: Vec<(usize, usize)> = self.counted.drain().map(|(_, places)| places).collect();
-        for (row, at) in summed {
-            let statement = &mut self.ledger[row];
-            if statement.usage.basis == Some(event::Basis::PerRequest) {
-                statement.counted = Counted::Repeated;
-                self.dropped.push(at);
-            }
+        let summed: Vec<Latest> = self.counted.drain().map(|(_, latest)| latest).collect();
+        for latest in summed.into_iter().filter(|latest| latest.per_request) {
+            self.uncount(latest.statement, Counted::Repeated);
+            self.dropped.push(latest.event);
         }
     }
 
@@ -292,42 +521,84 @@ impl Builder {
         }
     }
 
-    /// The transcript. Streams and files are merged by time; within one, records keep their order
-    /// (clocks step back, records are written late), so each takes the latest time seen before it.
-    pub(crate) fn finish(mut self) -> Transcript {
-        let mut latest: HashMap<(String, String), i64> = HashMap::new();
-        let mut keys = Vec::with_capacity(self.events.len());
-        // Most events have the file and the stream of the one before.
-        let mut place = (String::new(), String::new());
-        let mut seen = i64::MIN;
-        for event in &self.events {
-            let file = event.evidence.as_ref().map_or("", |e| e.stream.as_str());
-            if (file, event.stream.as_str()) != (place.0.as_str(), place.1.as_str()) {
-                let next = (file.to_owned(), event.stream.clone());
-                latest.insert(std::mem::replace(&mut place, next), seen);
-                seen = latest.get(&place).copied().unwrap_or(i64::MIN);
-            }
-            seen = seen.max(event.time.map_or(i64::MIN, |t| t.unix_us));
-            keys.push(seen);
+    /// Hands over what has been collected, once there is some.
+    pub(crate) fn pass(&mut self, sink: &mut dyn Sink) {
+        if self.events.len() + self.amended.len() >= HELD_MAX {
+            self.pass_all(sink);
         }
+    }
+
+    fn pass_all(&mut self, sink: &mut dyn Sink) {
         let mut events = std::mem::take(&mut self.events);
-        // One stream is in order already; moving a long list about would double its memory.
-        if !keys.is_sorted() || !self.dropped.is_empty() {
-            let mut order: Vec<usize> = (0..keys.len()).collect();
-            order.sort_by_key(|&i| keys[i]);
-            let mut slots: Vec<Option<Event>> = events.into_iter().map(Some).collect();
-            self.dropped.iter().for_each(|&i| slots[i] = None);
-            events = order.iter().filter_map(|&i| slots[i].take()).collect();
+        for (event, record) in events.drain(..).zip(std::mem::take(&mut self.records)) {
+            let file = event.evidence.as_ref().map_or("", |e| e.stream.as_str());
+            let group = self.group(file, &event.stream);
+            let latest = &mut self.groups[group].latest;
+            *latest = event.time.map_or(*latest, |time| time.unix_us.max(*latest));
+            self.rows.push(Row {
+                key: *latest,
+                record,
+                group: group as u32,
+                abandoned: event.abandoned,
+                user: matches!(event.body, Body::UserMessage(_)),
+            });
+            sink.event(event);
         }
-        for (seq, event) in events.iter_mut().enumerate() {
-            event.seq = seq as u64;
+        self.events = events;
+        for (event, usage, evidence) in self.amended.drain(..) {
+            sink.usage(event, usage, evidence);
         }
-        name_approvals(&mut events);
-        event::number(&mut events);
-        if self.native.started.is_none() {
-            self.native.started = events.iter().find_map(|e| e.time);
+        self.statements += self.ledger.len();
+        self.ledger.drain(..).for_each(|statement| sink.statement(statement));
+    }
+
+    /// The group of a file and a stream; mostly that of the event before.
+    fn group(&mut self, file: &str, stream: &str) -> usize {
+        let is_it = |group: &Group| group.stream == stream && group.file == file;
+        let last = self.rows.last().map(|row| row.group as usize);
+        if let Some(last) = last.filter(|last| is_it(&self.groups[*last])) {
+            return last;
         }
-        Transcript { native: self.native, events, notes: self.notes, ledger: self.ledger }
+        self.groups.iter().position(is_it).unwrap_or_else(|| {
+            let (file, stream) = (file.to_owned(), stream.to_owned());
+            self.groups.push(Group { file, stream, latest: i64::MIN });
+            self.groups.len() - 1
+        })
+    }
+
+    /// The transcript.
+    pub(crate) fn finish(self) -> Transcript {
+        let mut all = Collected::default();
+        let digest = self.settle(&mut all);
+        all.transcript(digest)
+    }
+
+    /// Hands over the rest. Streams and files are merged by time; within one, records keep their
+    /// order (clocks step back, records are written late), so each takes the latest time seen
+    /// before it.
+    pub(crate) fn settle(mut self, sink: &mut dyn Sink) -> Digest {
+        self.pass_all(sink);
+        let dead = |record: u32| self.dead.get(record as usize) == Some(&true);
+        // What is alive anywhere is alive.
+        let alive = self.joint.iter().filter(|(_, record)| !dead(*record));
+        let alive: HashSet<u32> = alive.map(|(event, _)| *event).collect();
+        let rows = &self.rows;
+        let mut order: Vec<u32> = (0..rows.len() as u32).collect();
+        if !rows.is_sorted_by_key(|row| row.key) {
+            order.sort_by_key(|&i| rows[i as usize].key);
+        }
+        let dropped: HashSet<usize> = self.dropped.iter().copied().collect();
+        order.retain(|&i| !dropped.contains(&(i as usize)));
+        let keys = order.iter().map(|&i| rows[i as usize].key);
+        let first_us = keys.into_iter().find(|key| *key != i64::MIN);
+        let place = |event: u32| {
+            let row = &rows[event as usize];
+            let abandoned = row.abandoned || (dead(row.record) && !alive.contains(&event));
+            Place { event, abandoned }
+        };
+        let order = order.into_iter().map(place).collect();
+        let (native, notes, uncounted) = (self.native, self.notes, self.uncounted);
+        Digest { native, first_us, order, notes, uncounted }
     }
 }
 

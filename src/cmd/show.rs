@@ -9,7 +9,7 @@ use super::{home, moment, print, screen};
 use crate::agent::{Counted, Statement};
 use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
 use crate::error::Result;
-use crate::event::{self, Body, Prices};
+use crate::event::{self, Body, Event, Prices};
 use crate::format::line;
 use crate::format::markdown::grouped;
 use crate::json::write_object;
@@ -141,14 +141,14 @@ fn statement(statement: &Statement) -> Vec<String> {
 /// What the requests cost: by the agent's own word, else by the user's prices.
 fn cost(library: &Library, session: &Session, prices: &Prices) -> String {
     let (mut sum, mut unpriced, mut all) = (0u64, 0, 0);
-    for event in library.conversation(session) {
-        let Body::Usage(usage) = &event.body else { continue };
+    library.each_said(session, &mut |event| {
+        let Body::Usage(usage) = &event.body else { return };
         all += 1;
         match usage.cost_microusd.or_else(|| prices.of(usage)) {
             Some(cost) => sum = sum.saturating_add(cost),
             None => unpriced += 1,
         }
-    }
+    });
     let dollars = format!("${}.{:04}", sum / 1_000_000, sum % 1_000_000 / 100);
     match unpriced {
         0 => dollars,
@@ -338,7 +338,11 @@ fn iterations(library: &Library, session: &Session) -> (usize, String) {
     let headings = ["ITER", "TIME", "ACTOR", "EXIT", "DURATION", "FILES", "DECISION", "FEEDBACK"];
     let mut rows = vec![headings.map(str::to_owned).to_vec()];
     let unknown = || "-".to_owned();
-    for round in event::rounds(&library.events(session)) {
+    let of_rounds = |e: &Event| {
+        let kinds = matches!(e.body, Body::Iteration(_) | Body::Git(_) | Body::Critic(_));
+        kinds || (e.iter.is_some() && matches!(e.body, Body::AssistantMessage(_)))
+    };
+    for round in event::rounds(&library.events_where(session, &of_rounds)) {
         let lasted = round.duration_ms.map(|ms| duration(ms.saturating_mul(1000)));
         rows.push(vec![
             round.number.to_string(),

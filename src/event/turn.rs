@@ -77,33 +77,87 @@ pub struct Turn {
     pub counts: Counts,
 }
 
-/// Gives every event its turn and its step. Events before the first message have none; a step
-/// begins with the first event of a model after something that a model does not write.
-pub fn number(events: &mut [Event]) {
+/// What an event means for the turns around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The user says something on the main stream.
+    Said,
+    /// The same, as a slash command.
+    Command,
+    /// A model's answer on the main stream, or its failure.
+    Answer,
+    /// Something on the main stream that a model answers.
+    Asks,
+    /// Anything else on the main stream.
+    Main,
+    /// On another stream.
+    Beside,
+}
+
+impl Part {
+    /// What `event` is.
+    pub fn of(event: &Event) -> Part {
+        match &event.body {
+            _ if event.stream != MAIN => Part::Beside,
+            Body::UserMessage(m) if m.form == Some(MessageForm::Slash) => Part::Command,
+            Body::UserMessage(_) => Part::Said,
+            Body::ToolResult(_) | Body::Context(_) => Part::Asks,
+            body if by_model(body) => Part::Answer,
+            _ => Part::Main,
+        }
+    }
+}
+
+/// Where an event stands: in which turn and step, and whether it begins the turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Number {
+    /// The turn, from 1.
+    pub turn: Option<u32>,
+    /// The step within the turn, from 1.
+    pub step: Option<u32>,
+    /// It is the turn's first.
+    pub begins: bool,
+}
+
+/// The turn and the step of every event. Events before the first message have none; a step begins
+/// with the first event of a model after something that a model does not write.
+pub fn numbers(parts: &[Part]) -> Vec<Number> {
     let mut turn = 0u32;
     let mut step = 0u32;
     let mut answered = true;
-    for at in 0..events.len() {
-        if begins_turn(events, at) {
+    let each = |(at, part): (usize, &Part)| {
+        let begins = begins_turn(parts, at);
+        if begins {
             turn = turn.saturating_add(1);
             step = 0;
             answered = true;
         }
-        let main = events[at].stream == MAIN;
-        if main && by_model(&events[at].body) {
-            step = step.saturating_add(u32::from(answered));
-            answered = false;
-        } else if main && matches!(events[at].body, Body::ToolResult(_) | Body::Context(_)) {
-            answered = true;
+        match part {
+            Part::Answer => {
+                step = step.saturating_add(u32::from(answered));
+                answered = false;
+            }
+            Part::Asks => answered = true,
+            _ => {}
         }
-        events[at].turn = (turn > 0).then_some(turn);
-        events[at].step = (turn > 0 && step > 0 && main).then_some(step);
+        let stepped = turn > 0 && step > 0 && *part != Part::Beside;
+        Number { turn: (turn > 0).then_some(turn), step: stepped.then_some(step), begins }
+    };
+    parts.iter().enumerate().map(each).collect()
+}
+
+/// Gives every event its turn and its step; see [`numbers`].
+pub fn number(events: &mut [Event]) {
+    let parts: Vec<Part> = events.iter().map(Part::of).collect();
+    for (event, number) in events.iter_mut().zip(numbers(&parts)) {
+        (event.turn, event.step) = (number.turn, number.step);
     }
 }
 
 /// The turns of a list of events in their order.
 pub fn turns(events: &[Event]) -> Vec<Turn> {
-    let starts: Vec<usize> = (0..events.len()).filter(|&at| begins_turn(events, at)).collect();
+    let parts: Vec<Part> = events.iter().map(Part::of).collect();
+    let starts: Vec<usize> = (0..events.len()).filter(|&at| begins_turn(&parts, at)).collect();
     let ends = starts.iter().skip(1).copied().chain([events.len()]);
     let spans = starts.iter().zip(ends).enumerate();
     spans.map(|(i, (&start, end))| turn(i, &events[start..end], start..end)).collect()
@@ -139,12 +193,20 @@ fn turn(index: usize, events: &[Event], span: std::ops::Range<usize>) -> Turn {
 
 /// The counts of a whole session. What was abandoned counts only as tokens.
 pub fn count(events: &[Event]) -> Counts {
+    let parts: Vec<Part> = events.iter().map(Part::of).collect();
     let mut counts = Counts::default();
     for (at, event) in events.iter().enumerate() {
-        counts.turns += u64::from(!event.abandoned && begins_turn(events, at));
-        add(&mut counts, event, !event.abandoned);
+        counts.add(event, begins_turn(&parts, at));
     }
     counts
+}
+
+impl Counts {
+    /// Counts one event more of a session; `begins` where a turn begins with it.
+    pub fn add(&mut self, event: &Event, begins: bool) {
+        self.turns += u64::from(!event.abandoned && begins);
+        add(self, event, !event.abandoned);
+    }
 }
 
 fn add(counts: &mut Counts, event: &Event, live: bool) {
@@ -169,18 +231,14 @@ fn add(counts: &mut Counts, event: &Event, live: bool) {
 /// Whether a turn begins at this event: with any message of the user on the main stream, but with
 /// a slash command only where the agent answers it (`/exit` is nothing to count, a command that
 /// expands to a prompt is).
-fn begins_turn(events: &[Event], at: usize) -> bool {
-    let main_message = |e: &Event| match &e.body {
-        Body::UserMessage(message) if e.stream == MAIN => Some(message.form),
-        _ => None,
-    };
-    match main_message(&events[at]) {
-        None => false,
-        Some(Some(MessageForm::Slash)) => events[at + 1..]
+fn begins_turn(parts: &[Part], at: usize) -> bool {
+    match parts[at] {
+        Part::Said => true,
+        Part::Command => parts[at + 1..]
             .iter()
-            .take_while(|e| main_message(e).is_none())
-            .any(|e| e.stream == MAIN && by_model(&e.body)),
-        Some(_) => true,
+            .take_while(|part| !matches!(part, Part::Said | Part::Command))
+            .any(|part| *part == Part::Answer),
+        _ => false,
     }
 }
 

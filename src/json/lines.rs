@@ -54,24 +54,40 @@ impl Feed {
     }
 
     /// Takes the next piece, and hands every record that it completes to `sink`.
-    pub fn feed(&mut self, mut bytes: &[u8], sink: &mut dyn FnMut(Record)) {
-        let sink = &mut |record: Record<View<'_>>| sink(record.to_owned());
+    pub fn feed(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Record)) {
+        let _ = self.take(bytes, &mut |record| {
+            sink(record.to_owned());
+            ControlFlow::Continue(())
+        });
+    }
+
+    /// The same without a copy of each record, up to the line of the record at which `sink`
+    /// breaks off.
+    fn take(&mut self, mut bytes: &[u8], sink: &mut Until<'_>) -> ControlFlow<()> {
         loop {
             let end = line_len(bytes);
             if end == bytes.len() {
                 break;
             }
             let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
+            let mut flow = ControlFlow::Continue(());
+            let each = &mut |record: Record<View<'_>>| {
+                if flow.is_continue() {
+                    flow = sink(record);
+                }
+            };
             if self.pending.is_empty() && self.skipped == 0 {
-                self.line(line, sink);
+                self.line(line, each);
             } else {
                 self.keep(line);
-                self.flush(sink);
+                self.flush(each);
             }
             self.offset += 1;
             bytes = rest;
+            flow?;
         }
         self.keep(bytes);
+        ControlFlow::Continue(())
     }
 
     /// The text ends here: a last line without its line feed is read like any other.
@@ -125,9 +141,24 @@ impl Feed {
 
 /// Takes one record after the other.
 type Sink<'s> = dyn FnMut(Record<View<'_>>) + 's;
+/// The same, and says whether to go on.
+type Until<'s> = dyn FnMut(Record<View<'_>>) -> ControlFlow<()> + 's;
 
-/// Hands every record of a text that lies in memory to `sink`, which keeps what it wants of it.
-pub fn visit(text: &[u8], sink: &mut dyn FnMut(Record<View<'_>>)) {
+/// A text that is handed over in pieces, from its start each time.
+pub trait Pieces {
+    /// Hands the text over, piece after piece, up to the one at which `take` breaks off.
+    fn each(&self, take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>);
+}
+
+/// A text that lies in memory is one piece.
+impl Pieces for &[u8] {
+    fn each(&self, take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) {
+        let _ = take(self);
+    }
+}
+
+/// Hands every record of a text to `sink`, which keeps what it wants of it.
+pub fn visit(text: &dyn Pieces, sink: &mut dyn FnMut(Record<View<'_>>)) {
     visit_until(text, &mut |record| {
         sink(record);
         ControlFlow::Continue(())
@@ -135,18 +166,19 @@ pub fn visit(text: &[u8], sink: &mut dyn FnMut(Record<View<'_>>)) {
 }
 
 /// The same, up to the line of the record at which `sink` breaks off.
-pub fn visit_until(mut text: &[u8], sink: &mut dyn FnMut(Record<View<'_>>) -> ControlFlow<()>) {
+pub fn visit_until(text: &dyn Pieces, sink: &mut Until<'_>) {
     let mut feed = Feed::new();
     let mut flow = ControlFlow::Continue(());
-    while !text.is_empty() && flow.is_continue() {
-        let end = line_len(text);
-        feed.line(&text[..end], &mut |record| {
+    text.each(&mut |piece| {
+        flow = feed.take(piece, sink);
+        flow
+    });
+    if flow.is_continue() {
+        feed.flush(&mut |record| {
             if flow.is_continue() {
                 flow = sink(record);
             }
         });
-        feed.offset += 1;
-        text = text.get(end + 1..).unwrap_or_default();
     }
 }
 

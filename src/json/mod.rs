@@ -10,7 +10,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use lines::{Feed, LINE_LEN_MAX, Record, Records, records, visit, visit_until};
+pub use lines::{Feed, LINE_LEN_MAX, Pieces, Record, Records, records, visit, visit_until};
 pub use read::{
     DEPTH_MAX, DOCUMENT_LEN_MAX, Error, ErrorKind, VALUES_MAX, parse, parse_lossy, parse_prefix,
 };

@@ -1,19 +1,20 @@
 //! What a recording says: the transcripts that were copied, what crossed the terminal, and JSON on
 //! stdout, made into one account. It can be derived again at any time; it is never the only copy.
 
-use std::collections::BTreeMap;
+use std::path::PathBuf;
 
+use super::draft::{Chapter, Draft};
+use super::natives::Natives;
 use super::replay::is_output;
 use super::{Library, Session};
-use crate::agent::dialog::{self, Watcher};
+use crate::agent::dialog::Watcher;
 use crate::agent::generic::{self, Crossing, Direction, Finder};
 use crate::agent::locate::{self, Candidate, Choice, Reason, RunFacts, Score};
-use crate::agent::{self, Agent, File, Invocation, Scope, Statement, Transcript, stream};
+use crate::agent::{self, Agent, Invocation, Long, Native, Scope, Statement, stream};
 use crate::error::{Error, Result};
-use crate::event::{
-    self, Body, Event, Evidence, MessageForm, Source, TurnEnd, UserMessage, count, number, turns,
-};
-use crate::format::{codeloops, text};
+use crate::event::{Body, Event, Evidence, MessageForm, Source, UserMessage};
+use crate::format::codeloops;
+use crate::json::Pieces;
 use crate::json::{self, Object, Value};
 use crate::record::side::SOURCES;
 use crate::session::{DERIVED_VERSION, Derived, NativeFile, Status};
@@ -82,20 +83,39 @@ struct Tape {
 impl Library {
     /// Reads the recording of a session.
     pub fn account(&self, session: &Session) -> Account {
+        let mut drafted = self.draft(session, true);
+        let mut events = Vec::with_capacity(drafted.draft.len());
+        let kept = drafted.write(session, &mut |event| {
+            events.push(event);
+            Ok::<(), std::convert::Infallible>(())
+        });
+        let Ok(derived) = kept;
+        Account { events, derived, ledger: drafted.draft.ledger.unwrap_or_default() }
+    }
+
+    /// Reads the recording of a session, and leaves its events where they take no memory.
+    fn draft(&self, session: &Session, ledger: bool) -> Drafted {
         let sources = self.sources(session);
         let known = session.invocation();
         let tape = self.tape(session);
-        let mut account = Account::default();
-        let natives = match sources.groups.is_empty() {
-            true => BTreeMap::new(),
-            false => self.natives(session),
-        };
+        let mut drafted =
+            Drafted { draft: Draft::new(&self.dir(), ledger), derived: Derived::default() };
         let run = Run { session, known: known.as_ref(), sources: &sources, tape: &tape };
-        if !run.transcripts(&natives, &mut account) && !run.stream(&mut account) {
-            run.terminal(&mut account);
+        let natives = match sources.groups.is_empty() {
+            true => Natives::none(self, session),
+            false => Natives::of(self, session),
+        };
+        if !run.transcripts(&natives, &mut drafted) && !run.stream(&mut drafted) {
+            run.terminal(&mut drafted);
         }
-        finish(session, &mut account, tape.approvals);
-        account
+        drafted.draft.join(tape.approvals);
+        drafted.derived.split_ms = drafted.draft.split();
+        drafted
+    }
+
+    /// The directory of the store.
+    fn dir(&self) -> PathBuf {
+        self.store.path().parent().map(PathBuf::from).unwrap_or_default()
     }
 
     /// Reads the recording of a session that has ended again, and keeps what it says.
@@ -107,7 +127,7 @@ impl Library {
         if session.status == Status::Running {
             return Err(cannot().why("it is running").with_hint("wait until it has ended"));
         }
-        let account = self.account(session);
+        let mut drafted = self.draft(session, false);
         let mut writer = self.resume(session)?;
         let t_us = session.t_us_now();
         let mut keep = |stream, bytes: &[u8]| match writer.append(stream, t_us, bytes) {
@@ -115,18 +135,19 @@ impl Library {
             Append::Degraded { .. } => Err(cannot().why("the store cannot be written")),
         };
         keep(StreamId::CONVERSATION, MARK)?;
-        for event in &account.events {
-            let mut line = String::new();
+        let mut line = String::new();
+        let derived = drafted.write(session, &mut |event| {
+            line.clear();
             event.write_line(&mut line);
-            keep(StreamId::CONVERSATION, line.as_bytes())?;
-        }
+            keep(StreamId::CONVERSATION, line.as_bytes())
+        })?;
         let value = self.meta_now(session).and_then(|text| json::parse(&text).ok());
         let value = value.unwrap_or_default();
         let mut members = value.as_object().cloned().unwrap_or_else(Object::new);
         members.remove("deriver");
-        let mut derived = String::new();
-        json::write_object(&mut derived, |o| account.derived.write(o));
-        members.insert("derived", json::parse(derived.as_bytes()).unwrap_or_default());
+        let mut text = String::new();
+        json::write_object(&mut text, |o| derived.write(o));
+        members.insert("derived", json::parse(text.as_bytes()).unwrap_or_default());
         keep(StreamId::META, Value::Object(members).to_string().as_bytes())?;
         writer.end(Exit::Unknown, 0)?;
         Ok(())
@@ -256,6 +277,32 @@ impl Sources {
     }
 }
 
+/// What a recording says, in the making.
+struct Drafted {
+    draft: Draft,
+    derived: Derived,
+}
+
+impl Drafted {
+    /// Hands the events on, and returns all that was derived.
+    fn write<E>(
+        &mut self,
+        session: &Session,
+        take: &mut dyn FnMut(Event) -> std::result::Result<(), E>,
+    ) -> std::result::Result<Derived, E> {
+        let started = session.meta.started;
+        let sums = self.draft.each(&session.id.to_string(), started, take)?;
+        let derived = std::mem::take(&mut self.derived);
+        Ok(with_sums(derived, sums))
+    }
+}
+
+/// What was derived, with what was counted.
+fn with_sums(derived: Derived, sums: Derived) -> Derived {
+    let Derived { counts, prompt, cost_microusd, .. } = sums;
+    Derived { version: DERIVED_VERSION, counts, prompt, cost_microusd, ..derived }
+}
+
 /// A session, and what is at hand to read it by.
 struct Run<'a> {
     session: &'a Session,
@@ -267,13 +314,15 @@ struct Run<'a> {
 /// A transcript that may be the run's.
 struct Read {
     groups: Vec<usize>,
-    transcript: Transcript,
+    chapter: Chapter,
+    native: Native,
+    broken: usize,
     score: Score,
 }
 
 impl Run<'_> {
     /// Reads the transcripts that were copied; whether one is the run's.
-    fn transcripts(&self, natives: &BTreeMap<String, Vec<u8>>, account: &mut Account) -> bool {
+    fn transcripts(&self, natives: &Natives<'_>, drafted: &mut Drafted) -> bool {
         let groups = &self.sources.groups;
         let linked: Vec<Vec<usize>> = (0..groups.len()).map(|at| self.links(at, natives)).collect();
         let mut reads: Vec<Read> = Vec::new();
@@ -284,13 +333,13 @@ impl Run<'_> {
             }
             let mut members = vec![at];
             members.extend(&linked[at]);
-            reads.push(self.read(members, natives));
+            reads.push(self.read(members, natives, &mut drafted.draft));
         }
         let scores: Vec<Score> = reads.iter().map(|read| read.score.clone()).collect();
         let best = locate::choose(&scores);
         let own = |score: &Score| score.points >= POINTS_OWN;
         let mut mine: Vec<usize> = (0..reads.len()).filter(|&at| own(&scores[at])).collect();
-        let derived = &mut account.derived;
+        let derived = &mut drafted.derived;
         match best {
             Choice::One(at, conf) => {
                 derived.conf = conf;
@@ -299,8 +348,7 @@ impl Run<'_> {
             }
             Choice::Several(_) if !mine.is_empty() => derived.conf = 0.9,
             Choice::Several(equal) => {
-                let ids =
-                    equal.iter().filter_map(|&at| reads[at].transcript.native.session.clone());
+                let ids = equal.iter().filter_map(|&at| reads[at].native.session.clone());
                 derived.rivals = ids.collect();
                 return false;
             }
@@ -308,7 +356,7 @@ impl Run<'_> {
         }
         let Some(&last) = mine.last() else { return false };
         let first = &reads[last];
-        let native = &first.transcript.native;
+        let native = &first.native;
         derived.source = "transcript".to_owned();
         derived.agent = Some(groups[first.groups[0]].agent.name.to_owned());
         derived.agent_version.clone_from(&native.version);
@@ -316,29 +364,27 @@ impl Run<'_> {
         derived.model.clone_from(&native.model);
         derived.title.clone_from(&native.title);
         derived.reasons = first.score.reasons.iter().map(|r| words(*r).to_owned()).collect();
-        for at in mine {
-            let read = &mut reads[at];
+        let mut reads: Vec<Option<Read>> = reads.into_iter().map(Some).collect();
+        for read in mine.into_iter().filter_map(|at| reads[at].take()) {
             let files = read.groups.iter().flat_map(|g| &groups[*g].files);
             derived.files.extend(files.map(|source| source.file.clone()));
-            derived.broken += read.transcript.notes.len() as u64;
-            account.events.append(&mut read.transcript.events);
-            account.ledger.append(&mut read.transcript.ledger);
+            derived.broken += read.broken as u64;
+            drafted.draft.take(read.chapter);
         }
-        account.events.sort_by_key(|e| e.time.map_or(i64::MIN, |t| t.unix_us));
+        drafted.draft.merge();
         true
     }
 
     /// Other groups that are read together with this one: the base a rollout goes on from, and
     /// those of its subagents.
-    fn links(&self, at: usize, natives: &BTreeMap<String, Vec<u8>>) -> Vec<usize> {
+    fn links(&self, at: usize, natives: &Natives<'_>) -> Vec<usize> {
         let groups = &self.sources.groups;
         if groups[at].agent.name != "codex" {
             return Vec::new();
         }
         let head = |group: &Group| {
-            let bytes = group.files.first().and_then(|f| natives.get(&f.file.stream));
-            let bytes = bytes.map_or(&[][..], |bytes| &bytes[..bytes.len().min(LAST_WORDS_LEN)]);
-            String::from_utf8_lossy(bytes).into_owned()
+            let head = group.files.first().map_or(&[][..], |f| natives.head(&f.file.stream));
+            String::from_utf8_lossy(head).into_owned()
         };
         let mine = head(&groups[at]);
         let is_base = |other: &Group| {
@@ -351,16 +397,16 @@ impl Run<'_> {
         others.filter(|(_, g)| is_base(g) || is_child(g)).map(|(i, _)| i).collect()
     }
 
-    fn read(&self, members: Vec<usize>, natives: &BTreeMap<String, Vec<u8>>) -> Read {
+    fn read(&self, members: Vec<usize>, natives: &Natives<'_>, draft: &mut Draft) -> Read {
         let group = &self.sources.groups[members[0]];
         let sources: Vec<&Copied> =
             members.iter().flat_map(|at| &self.sources.groups[*at].files).collect();
-        let files: Vec<File<'_>> = sources
+        let contents: Vec<_> =
+            sources.iter().map(|source| natives.content(&source.file.stream)).collect();
+        let files: Vec<Long<'_>> = sources
             .iter()
-            .map(|source| File {
-                path: &source.rel,
-                bytes: natives.get(&source.file.stream).map_or(&[][..], Vec::as_slice),
-            })
+            .zip(&contents)
+            .map(|(source, content)| Long { path: &source.rel, content: content as &dyn Pieces })
             .collect();
         let meta = &self.session.meta;
         let cwd = meta.cwd.as_ref().map(|cwd| cwd.to_string_lossy().into_owned());
@@ -372,7 +418,6 @@ impl Run<'_> {
             cwd: cwd.as_deref(),
             offset_s: meta.started.offset_s,
         };
-        let mut transcript = group.agent.read(&files, &scope);
         let here = |evidence: &mut Evidence| -> bool {
             let at = evidence.stream.strip_prefix("native/").and_then(|n| n.parse::<usize>().ok());
             let Some(source) = at.and_then(|at| sources.get(at)) else { return true };
@@ -384,26 +429,15 @@ impl Run<'_> {
             !(grows && source.file.start_len.is_some_and(|len| evidence.offset < len))
         };
         let earliest = meta.started.unix_us - SLACK_US;
-        transcript.events.retain_mut(|event| {
-            let fresh = event.evidence.as_mut().is_none_or(here);
-            event.also.iter_mut().for_each(|also| {
-                here(also);
-            });
-            fresh
-                && event.time.is_none_or(|time| time.unix_us >= earliest)
-                && !matches!(event.body, Body::SessionStart(_) | Body::SessionEnd(_))
-        });
-        transcript.ledger.retain_mut(|statement| here(&mut statement.evidence));
-        let prompt = transcript.events.iter().find_map(|event| match &event.body {
-            Body::UserMessage(m) if event.stream == event::MAIN => Some(m.text.clone()),
-            _ => None,
-        });
-        let native = &transcript.native;
+        let (chapter, digest) =
+            draft.read(&here, earliest, &mut |sink| group.agent.read_long(&files, &scope, sink));
+        let prompt = draft.prompt(&chapter);
+        let native = digest.native;
         let candidate = Candidate {
             session: native.session.clone(),
             cwd: native.cwd.clone(),
-            started_us: native.started.map(|t| t.unix_us),
-            grown: !transcript.events.is_empty(),
+            started_us: native.started.map(|t| t.unix_us).or(digest.first_us),
+            grown: !chapter.is_empty(),
             prompt,
             ..Candidate::default()
         };
@@ -413,10 +447,10 @@ impl Run<'_> {
         if score.reasons.contains(&Reason::OtherCwd) && elsewhere {
             score = locate::score(&candidate, &RunFacts { cwd: native.cwd.clone(), ..facts });
         }
-        if transcript.events.is_empty() {
+        if chapter.is_empty() {
             score.points = 0;
         }
-        Read { groups: members, transcript, score }
+        Read { groups: members, chapter, native, broken: digest.notes.len(), score }
     }
 
     fn facts(&self, agent: &Agent) -> RunFacts {
@@ -448,12 +482,12 @@ impl Run<'_> {
     }
 
     /// Reads JSON that an agent wrote to its stdout; whether there was any.
-    fn stream(&self, account: &mut Account) -> bool {
+    fn stream(&self, drafted: &mut Drafted) -> bool {
         if let Some(text) = codeloops::session_of(&self.tape.stdout) {
             let session = codeloops::parse(text.as_bytes(), "stdout").unwrap_or_default();
-            account.derived.source = "jsonstream".to_owned();
-            account.derived.conf = 1.0;
-            account.events = session.events;
+            drafted.derived.source = "jsonstream".to_owned();
+            drafted.derived.conf = 1.0;
+            session.events.iter().for_each(|event| drafted.draft.push(event));
             return true;
         }
         let name = self.known.map(|known| known.agent.name);
@@ -469,7 +503,7 @@ impl Run<'_> {
             let event = Event { time, ..Event::new(Source::Pty, message) };
             transcript.events.insert(0, event);
         }
-        let derived = &mut account.derived;
+        let derived = &mut drafted.derived;
         derived.source = "jsonstream".to_owned();
         derived.agent = transcript
             .events
@@ -481,20 +515,24 @@ impl Run<'_> {
         derived.model = transcript.native.model;
         derived.conf = 1.0;
         derived.broken = transcript.notes.len() as u64;
-        account.events = transcript.events;
-        account.ledger = transcript.ledger;
+        transcript.events.iter().for_each(|event| drafted.draft.push(event));
+        if let Some(ledger) = &mut drafted.draft.ledger {
+            *ledger = transcript.ledger;
+        }
         true
     }
 
     /// Turns from what crossed the terminal.
-    fn terminal(&self, account: &mut Account) {
-        account.derived.source = "pty".to_owned();
-        account.derived.agent = self.known.map(|known| known.agent.name.to_owned());
-        account.derived.native_session = self.known.and_then(|known| {
+    fn terminal(&self, drafted: &mut Drafted) {
+        let derived = &mut drafted.derived;
+        derived.source = "pty".to_owned();
+        derived.agent = self.known.map(|known| known.agent.name.to_owned());
+        derived.native_session = self.known.and_then(|known| {
             agent::hint(known.agent, &self.tape.last_words).or_else(|| known.session.clone())
         });
-        account.events = generic::events(&self.tape.turns, self.session.meta.started);
-        account.derived.conf = account.events.iter().map(|e| e.conf).fold(0.0, f64::max);
+        let events = generic::events(&self.tape.turns, self.session.meta.started);
+        derived.conf = events.iter().map(|e| e.conf).fold(0.0, f64::max);
+        events.iter().for_each(|event| drafted.draft.push(event));
     }
 }
 
@@ -513,124 +551,22 @@ fn words(reason: Reason) -> &'static str {
     }
 }
 
-/// Joins what the screen showed, numbers the events, and counts.
-fn finish(session: &Session, account: &mut Account, approvals: Vec<Event>) {
-    let events = &mut account.events;
-    dialog::join(events, approvals);
-    number(events);
-    let started = session.meta.started;
-    let split = split(events);
-    number(events);
-    let id = session.id.to_string();
-    for (seq, event) in events.iter_mut().enumerate() {
-        event.seq = seq as u64 + 1;
-        event.session.clone_from(&id);
-        if let (None, Some(time)) = (event.mono_ns, event.time) {
-            let since_us = u64::try_from(time.unix_us - started.unix_us).ok();
-            event.mono_ns = since_us.and_then(|us| us.checked_mul(1000));
-        }
-        // Transcripts state times of any zone; the session has one.
-        event.time = event.time.map(|time| WallTime { offset_s: started.offset_s, ..time });
-    }
-    let sums = summed(events);
-    let derived = &mut account.derived;
-    derived.version = sums.version;
-    derived.counts = sums.counts;
-    derived.split_ms = split;
-    derived.prompt = sums.prompt;
-    derived.cost_microusd = sums.cost_microusd;
-}
-
 /// What the events of an imported conversation come to.
 pub(super) fn imported(events: &[Event]) -> Derived {
     let model = events.iter().rev().find_map(|e| match &e.body {
         Body::AssistantMessage(message) => message.model.clone(),
         _ => None,
     });
-    let split_ms = split(&mut events.to_vec());
-    Derived { source: "transcript".to_owned(), conf: 1.0, model, split_ms, ..summed(events) }
-}
-
-/// What can be counted in a conversation.
-fn summed(events: &[Event]) -> Derived {
-    let costs: Vec<Option<u64>> = events
-        .iter()
-        .filter_map(|e| match &e.body {
-            Body::Usage(usage) => Some(usage.cost_microusd),
-            _ => None,
-        })
-        .collect();
-    Derived {
-        version: DERIVED_VERSION,
-        counts: count(events),
-        prompt: text::first_prompt(events),
-        cost_microusd: costs.iter().copied().sum::<Option<u64>>().filter(|_| !costs.is_empty()),
+    let mut draft = Draft::of(&std::env::temp_dir(), events);
+    let split_ms = draft.split();
+    let sums = draft.each("", WallTime::default(), &mut |_| Ok::<(), std::convert::Infallible>(()));
+    let Ok(sums) = sums;
+    let derived = Derived {
+        source: "transcript".to_owned(),
+        conf: 1.0,
+        model,
+        split_ms,
         ..Derived::default()
-    }
-}
-
-/// Says at the end of each turn how its time was spent, and returns the sums: the agent's work, its
-/// tools, the waits for the user.
-fn split(events: &mut Vec<Event>) -> [u64; 3] {
-    let mut sums = [0; 3];
-    for turn in turns(events).into_iter().rev() {
-        let parts = {
-            let own = &events[turn.events.clone()];
-            let Some((start, end)) = turn.started.zip(turn.ended) else { continue };
-            let whole = u64::try_from(end.unix_us - start.unix_us).unwrap_or(0) / 1000;
-            let blocked = blocked_ms(own).min(whole);
-            // A call that was asked about waits for the answer before it runs.
-            let tools = tool_ms(own).min(whole).saturating_sub(blocked);
-            [whole.saturating_sub(blocked + tools), tools, blocked]
-        };
-        sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
-        let [agent_ms, tool_ms, blocked_ms] = parts.map(Some);
-        let range = turn.events.clone();
-        let last = range.clone().rev().find(|at| matches!(events[*at].body, Body::TurnEnd(_)));
-        match last.map(|at| &mut events[at].body) {
-            Some(Body::TurnEnd(end)) => {
-                (end.agent_ms, end.tool_ms, end.blocked_ms) = (agent_ms, tool_ms, blocked_ms);
-            }
-            _ => {
-                let (stop_reason, time) = (turn.stop_reason, turn.ended);
-                let evidence = events[range.end - 1].evidence.clone();
-                let abandoned = turn.abandoned;
-                let end =
-                    TurnEnd { stop_reason, agent_ms, tool_ms, blocked_ms, ..Default::default() };
-                let event = Event { time, abandoned, evidence, ..Event::new(Source::Derived, end) };
-                events.insert(range.end, event);
-            }
-        }
-    }
-    sums
-}
-
-fn blocked_ms(events: &[Event]) -> u64 {
-    let waits = events.iter().filter_map(|event| match &event.body {
-        Body::Approval(approval) => approval.waited_ms,
-        Body::Answer(answer) => answer.waited_ms,
-        _ => None,
-    });
-    waits.sum()
-}
-
-/// The time in which at least one tool of the main stream ran.
-fn tool_ms(events: &[Event]) -> u64 {
-    let mut spans: Vec<(i64, i64)> = Vec::new();
-    for (at, event) in events.iter().enumerate() {
-        let (Body::ToolCall(call), Some(began)) = (&event.body, event.time) else { continue };
-        let ended = events[at..].iter().find_map(|e| match &e.body {
-            Body::ToolResult(r) if r.call_id.is_some() && r.call_id == call.call_id => e.time,
-            _ => None,
-        });
-        spans.extend(ended.map(|ended| (began.unix_us, ended.unix_us)));
-    }
-    spans.sort_unstable();
-    let (mut sum, mut until) = (0, i64::MIN);
-    for (began, ended) in spans {
-        let from = began.max(until);
-        sum += (ended - from).max(0);
-        until = until.max(ended);
-    }
-    u64::try_from(sum).unwrap_or(0) / 1000
+    };
+    with_sums(derived, sums)
 }

@@ -13,7 +13,19 @@ impl Library {
     /// The events of the session's conversation, between its start and its end. Where the
     /// conversation has neither, they are made of what was recorded.
     pub fn events(&self, session: &Session) -> Vec<Event> {
-        let mut events = self.conversation(session);
+        self.events_where(session, &|_| true)
+    }
+
+    /// The same, but of the conversation only what is `wanted`: a long one is passed by without
+    /// taking its memory.
+    pub fn events_where(&self, session: &Session, wanted: &dyn Fn(&Event) -> bool) -> Vec<Event> {
+        let bounds = |e: &Event| matches!(e.body, Body::SessionStart(_) | Body::SessionEnd(_));
+        let mut events = Vec::new();
+        self.each_said(session, &mut |event| {
+            if wanted(&event) || bounds(&event) {
+                events.push(event);
+            }
+        });
         if !events.iter().any(|e| matches!(e.body, Body::SessionStart(_))) {
             events.insert(0, start_of(session));
         }
@@ -41,21 +53,30 @@ impl Library {
     /// The events of the session's conversation alone: those that were kept, or, where none have been
     /// yet, those that the recording gives.
     pub fn conversation(&self, session: &Session) -> Vec<Event> {
+        let mut events = Vec::new();
+        self.each_said(session, &mut |event| events.push(event));
+        events
+    }
+
+    /// Hands them on one by one.
+    pub fn each_said(&self, session: &Session, take: &mut dyn FnMut(Event)) {
         let kept = |version| version == DERIVED_VERSION;
         if session.meta.imported.is_none()
             && !session.meta.derived.as_ref().is_some_and(|derived| kept(derived.version))
         {
-            return self.account(session).events;
+            return self.account(session).events.into_iter().for_each(take);
         }
-        let mut events = Vec::new();
-        for (_, line) in self.store.records(&session.entry, StreamId::CONVERSATION) {
-            match Event::parse_line(&line) {
-                Some(event) => events.push(event),
-                None if line == MARK => events.clear(),
-                None => {}
-            }
+        let records = || self.store.records(&session.entry, StreamId::CONVERSATION);
+        // What stands before the last mark is older.
+        let (mut count, mut start) = (0, 0);
+        for (_, line) in records() {
+            count += 1;
+            start = if line == MARK { count } else { start };
         }
-        events
+        // Nor is what others add meanwhile a part of it.
+        for (_, line) in records().take(count).skip(start) {
+            Event::parse_line(&line).into_iter().for_each(&mut *take);
+        }
     }
 
     /// The session's named streams, whole: the files it was imported from, or transcripts.

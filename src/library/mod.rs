@@ -4,6 +4,7 @@
 mod added;
 mod archive;
 mod derive;
+mod draft;
 mod changes;
 mod events;
 mod facts;
@@ -13,6 +14,7 @@ mod follow;
 mod harness;
 mod history;
 mod import;
+mod natives;
 mod keep;
 mod own;
 mod question;

@@ -1,10 +1,24 @@
 //! Agents' transcripts, grown from those that the tests have to the size of a long session's.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::ops::ControlFlow;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
-use intentloop::agent::{self, File, Scope};
+use intentloop::agent::{self, Long, Scope, Sink};
+use intentloop::event::{Event, Evidence, Usage};
+use intentloop::json::Pieces;
+
+use crate::Row;
+use crate::rows::{TRANSCRIPT_KIB_MAX, TRANSCRIPT_LEN, wait_with_peak};
+use crate::tools::Bench;
+
+/// The longest that a transcript is waited for.
+const SHOWN_MAX: Duration = Duration::from_secs(300);
+/// The pieces in which a transcript comes, as it comes out of a store.
+const PIECE_LEN: usize = 32 << 10;
 
 /// Members whose strings must differ from copy to copy: what repeats an id is no new record.
 const IDS: &[&[u8]] = &[
@@ -72,19 +86,126 @@ fn last_uuid(text: &[u8]) -> String {
     String::from_utf8_lossy(id).into_owned()
 }
 
+/// A transcript in a file.
+struct OnDisk<'a>(&'a str);
+
+impl Pieces for OnDisk<'_> {
+    fn each(&self, take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) {
+        let mut file = fs::File::open(self.0).expect("a transcript");
+        let mut piece = vec![0; PIECE_LEN];
+        loop {
+            let len = file.read(&mut piece).expect("a transcript");
+            if len == 0 || take(&piece[..len]).is_break() {
+                return;
+            }
+        }
+    }
+}
+
+/// Counts the events.
+#[derive(Default)]
+struct Count {
+    events: u64,
+}
+
+impl Sink for Count {
+    fn event(&mut self, event: Event) {
+        std::hint::black_box(&event);
+        self.events += 1;
+    }
+
+    fn usage(&mut self, _: u32, usage: Usage, _: Evidence) {
+        std::hint::black_box(&usage);
+    }
+}
+
 /// Reads a transcript, as a process of its own so that its cost can be told: prints how many
 /// microseconds of the processor it took, how many events there were, and the most memory in KiB.
-/// The bytes are there before the clock runs.
+/// The file is in the page cache.
 pub fn read(agent: &str, path: &str) {
     let agent = agent::by_name(agent).expect("an agent");
-    let bytes = fs::read(path).expect("a transcript");
+    OnDisk(path).each(&mut |_| ControlFlow::Continue(()));
     let start_ns = on_cpu_ns();
-    let transcript = agent.read(&[File { path, bytes: &bytes }], &Scope::default());
+    let mut count = Count::default();
+    let content = OnDisk(path);
+    let files = [Long { path, content: &content }];
+    let digest = agent.read_long(&files, &Scope::default(), &mut count);
     let took_us = (on_cpu_ns() - start_ns) / 1000;
-    println!("{took_us} {}", transcript.events.len());
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    assert!(digest.order.len() as u64 <= count.events);
+    println!("{took_us} {}", digest.order.len());
+    println!("{}", peak_kib(std::process::id()));
+}
+
+/// A recorded session of an agent that has left a transcript as long: how soon `il show` has all of
+/// it after the end, and the memory of reading it again.
+pub fn recorded(bench: &Bench, seeds: &Path, name: &str) -> Vec<Row> {
+    bench.forget();
+    let path = bench.dir.join(name);
+    grow(&seeds.join(name), &path, TRANSCRIPT_LEN);
+    date_late(&path);
+    let id = name.trim_end_matches(".jsonl");
+    let program = bench.dir.join("claude");
+    let projects = bench.dir.join(".claude/projects/-bench");
+    fs::create_dir_all(&projects).expect("a directory");
+    let script = format!(
+        "#!/bin/sh\nmv '{}' '{}/'\necho 'Resume this session with: claude --resume {id}'\n",
+        path.display(),
+        projects.display()
+    );
+    fs::write(&program, script).expect("a program");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&program, executable).expect("a program");
+    let status = bench.il().args(["run", "-q"]).arg(&program).stdout(Stdio::null()).status();
+    assert!(status.expect("il").success());
+    let ended = Instant::now();
+    let shown = |bench: &Bench| {
+        let output = bench.il().args(["show", "--json"]).output().expect("il show");
+        String::from_utf8_lossy(&output.stdout).contains("\"source\":\"transcript\"")
+    };
+    while !shown(bench) {
+        assert!(ended.elapsed() < SHOWN_MAX, "il show has no transcript");
+    }
+    let took = ended.elapsed();
+    let peak = |command: &str| {
+        let mut il = bench.il();
+        il.arg(command).stdin(Stdio::null()).stdout(Stdio::piped());
+        wait_with_peak(il.spawn().expect("il"))
+    };
+    let rows = [("il rederive's memory for it", peak("rederive")), ("il show's", peak("show"))];
+    let rows = rows.map(|(what, kib)| Row {
+        what,
+        measured: kib.map_or_else(|| "not seen".to_owned(), |kib| format!("{kib} KiB")),
+        bar: format!("<= {TRANSCRIPT_KIB_MAX} KiB"),
+        met: kib.map(|kib| kib <= TRANSCRIPT_KIB_MAX),
+    });
+    bench.forget();
+    let _ = fs::remove_dir_all(bench.dir.join(".claude"));
+    let first = Row {
+        what: "from the agent's end to il show",
+        measured: format!("{:.1} s", took.as_secs_f64()),
+        bar: "-".to_owned(),
+        met: None,
+    };
+    std::iter::once(first).chain(rows).collect()
+}
+
+/// Gives every record a time to come: what is older than its session is no part of it.
+fn date_late(path: &Path) {
+    let mut text = fs::read(path).expect("a transcript");
+    let head = b"\"timestamp\":\"2";
+    let places: Vec<usize> =
+        text.windows(head.len()).enumerate().filter(|(_, w)| w == head).map(|(at, _)| at).collect();
+    for at in places {
+        text[at + head.len()] = b'9';
+    }
+    fs::write(path, text).expect("room on the disk");
+}
+
+/// The most memory that a process has had, in KiB.
+fn peak_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    println!("{}", peak.unwrap_or("0").trim().trim_end_matches(" kB"));
+    peak.and_then(|kib| kib.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }
 
 /// How long this process, which has one thread, has run: others on the machine do not count.

@@ -37,13 +37,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 const MEMORY_KIB_MAX: u64 = 8 << 10;
 
 /// The size that the transcripts are grown to, in bytes.
-const TRANSCRIPT_LEN: usize = 100 << 20;
+pub const TRANSCRIPT_LEN: usize = 100 << 20;
 
 /// How fast a transcript is read at least, in million bytes a second of processor time.
 const TRANSCRIPT_MB_S_MIN: f64 = 200.0;
 
 /// What reading one may take of memory, its own bytes included, in KiB.
-const TRANSCRIPT_KIB_MAX: u64 = 32 << 10;
+pub const TRANSCRIPT_KIB_MAX: u64 = 32 << 10;
 
 /// What the static binary may have, in bytes.
 const SIZE_MAX: u64 = 1 << 20;
@@ -389,7 +389,7 @@ pub fn search(bench: &Bench) -> Vec<Row> {
 ///
 /// The kernel tells that of no process that has ended, and what `wait4` says of one counts the
 /// memory of whoever started it too: so it is asked for, again and again, while the child lives.
-fn wait_with_peak(mut child: std::process::Child) -> Option<u64> {
+pub fn wait_with_peak(mut child: std::process::Child) -> Option<u64> {
     let pid = Pid::from_child(&child);
     let mut sink = Vec::new();
     let mut out = child.stdout.take().unwrap();
@@ -470,7 +470,9 @@ pub fn agents(bench: &Bench) -> Vec<Row> {
             },
         ]
     });
-    rows.collect()
+    let mut rows: Vec<Row> = rows.collect();
+    rows.extend(crate::agents::recorded(bench, &seeds.join("claude"), kinds[0].1));
+    rows
 }
 
 /// What is installed on a machine.
