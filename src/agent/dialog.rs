@@ -16,6 +16,11 @@ pub const CHOICES_MAX: usize = 12;
 /// How far apart a call and its dialog may be, in microseconds, to be taken for one.
 pub const JOIN_US: i64 = 60_000_000;
 
+/// The most presses of Esc that are remembered.
+pub const ESCAPES_MAX: usize = 10_000;
+/// How sure a press of Esc is to have stopped an agent at work that says nothing more.
+const ESCAPED: f64 = 0.7;
+
 /// Questions that ask for permission, as they begin or stand in a row, over all agents.
 const QUESTIONS: &[&str] = &[
     "Do you want to proceed?",
@@ -233,8 +238,11 @@ pub struct Watcher {
     last_us: u64,
     unseen: bool,
     offset: u64,
+    /// Bytes that were typed.
+    typed: u64,
     open: Option<Open>,
     events: Vec<Event>,
+    escapes: Vec<Event>,
 }
 
 impl Watcher {
@@ -248,8 +256,10 @@ impl Watcher {
             last_us: 0,
             unseen: false,
             offset: 0,
+            typed: 0,
             open: None,
             events: Vec::new(),
+            escapes: Vec::new(),
         }
     }
 
@@ -276,7 +286,9 @@ impl Watcher {
             Direction::Input => {
                 // A quick hand answers before the screen has rested.
                 self.look();
+                self.escape(crossing.t_us, crossing.bytes);
                 self.key(crossing.t_us, crossing.bytes);
+                self.typed += crossing.bytes.len() as u64;
             }
             Direction::Resize { cols, rows } => self.terminal.resize(Size::new(cols, rows)),
         }
@@ -287,6 +299,12 @@ impl Watcher {
         if t_us >= self.last_us.saturating_add(SETTLE_US) {
             self.look();
         }
+    }
+
+    /// Presses of Esc while no dialog was open, as interrupts: whether one stopped the agent, only
+    /// what it did next can tell. [`ESCAPES_MAX`] at most.
+    pub fn escapes(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.escapes)
     }
 
     /// The approvals so far, those that were still open at the end included.
@@ -330,6 +348,22 @@ impl Watcher {
                 });
             }
         }
+    }
+
+    fn escape(&mut self, t_us: u64, bytes: &[u8]) {
+        let is_escape = matches!(bytes, b"\x1b" | b"\x1b[27u" | b"\x1b[27;1u");
+        if !is_escape || self.open.is_some() || self.escapes.len() == ESCAPES_MAX {
+            return;
+        }
+        let interrupt = Interrupt { key: Some("esc".to_owned()), effect: None };
+        let (offset, len) = (self.typed, bytes.len() as u64);
+        self.escapes.push(Event {
+            time: Some(self.started.plus_us(i64::try_from(t_us).unwrap_or(i64::MAX))),
+            mono_ns: t_us.checked_mul(1000),
+            conf: ESCAPED,
+            evidence: Some(Evidence { stream: "stdin".to_owned(), offset, len }),
+            ..Event::new(Source::Pty, interrupt)
+        });
     }
 
     fn key(&mut self, t_us: u64, bytes: &[u8]) {
@@ -562,6 +596,34 @@ mod tests {
             let seen = approvals(crossings, Size::new(80, 24), WallTime::default());
             let [Event { body: Body::Approval(seen), .. }] = &seen[..] else { panic!("{seen:?}") };
             assert_eq!((seen.decision, seen.key.as_deref()), (Some(decision), Some(key)));
+        }
+    }
+
+    /// Keys after a dialog, or after none, and how many of them may stop an agent.
+    #[test]
+    fn escape_answers_a_dialog_or_may_interrupt() {
+        let dialog = "Approve tool call?\r\n[y] Approve   [n] Deny\r\n";
+        for (screen, keys, expected) in [
+            ("working", &["\x1b"][..], 1),
+            ("working", &["a", "\x1b[27u", "\x1b[A", "\x1b"], 2),
+            (dialog, &["\x1b"], 0),
+            ("working", &["\x1b\x1b", "esc"], 0),
+            ("working", &["\x1b"; ESCAPES_MAX + 1], ESCAPES_MAX),
+        ] {
+            let mut watcher = Watcher::new(Size::new(80, 24), WallTime::default());
+            let crossing = |t_us, direction, bytes| Crossing { t_us, direction, bytes };
+            watcher.feed(crossing(0, Direction::Output, screen.as_bytes()));
+            for (i, keys) in keys.iter().enumerate() {
+                let t_us = 1_000_000 + i as u64;
+                watcher.feed(crossing(t_us, Direction::Input, keys.as_bytes()));
+            }
+            let escapes = watcher.escapes();
+            assert_eq!(escapes.len(), expected, "{screen}: {:?}", &keys[..keys.len().min(4)]);
+            let last = escapes.last().and_then(|event| event.evidence.as_ref());
+            let typed: usize = keys.iter().map(|keys| keys.len()).sum();
+            if let Some(last) = last.filter(|_| keys.len() < ESCAPES_MAX) {
+                assert_eq!((last.offset + last.len) as usize, typed, "{screen}");
+            }
         }
     }
 

@@ -76,6 +76,7 @@ struct Tape {
     turns: Vec<generic::GenericTurn>,
     typed: String,
     approvals: Vec<Event>,
+    escapes: Vec<Event>,
     stdout: Vec<u8>,
     last_words: String,
 }
@@ -109,6 +110,9 @@ impl Library {
             run.terminal(&mut drafted);
         }
         drafted.draft.join(tape.approvals);
+        if drafted.derived.source == "transcript" {
+            drafted.draft.interrupt(tape.escapes);
+        }
         drafted.derived.split_ms = drafted.draft.split();
         drafted
     }
@@ -214,6 +218,7 @@ impl Library {
         }
         tape.typed = finder.typed().to_owned();
         tape.turns = finder.finish();
+        tape.escapes = watcher.escapes();
         tape.approvals = watcher.finish();
         tape.last_words = settled(session, &end[end.len().saturating_sub(LAST_WORDS_LEN)..]);
         tape

@@ -17,6 +17,9 @@ use crate::format::text;
 use crate::session::Derived;
 use crate::time::WallTime;
 
+/// How long after a press of Esc a transcript may tell what was going on at that moment, in
+/// microseconds.
+const ESCAPE_US: i64 = 2_000_000;
 /// The longest that a spool grows in memory; then it goes on in a file without a name.
 pub const SPOOL_HELD_MAX: usize = 4 << 20;
 
@@ -365,13 +368,27 @@ impl Draft {
         }
     }
 
+    /// Takes presses of Esc for what stopped the agent, where it was at work and did nothing more,
+    /// and its transcript has no word of that.
+    pub fn interrupt(&mut self, escapes: Vec<Event>) {
+        for escape in escapes {
+            let us = escape.time.map_or(i64::MIN, |time| time.unix_us);
+            let not_later = |row: &Row| row.us != i64::MIN && row.us <= us;
+            let before = self.rows.iter().rposition(not_later).map_or(0, |at| at + 1);
+            let (before, after) = self.rows.split_at(before);
+            if was_at_work(before) && stops_silently(after, us) {
+                self.insert_by_time(&escape);
+            }
+        }
+    }
+
     fn insert(&mut self, at: usize, event: &Event) {
         let line = self.spool.add(event);
         self.rows.insert(at, Row::new(event, line));
     }
 
     /// Behind the last event that is not later.
-    fn insert_by_time(&mut self, event: &Event) {
+    pub fn insert_by_time(&mut self, event: &Event) {
         let us = event.time.map_or(i64::MIN, |time| time.unix_us);
         let place = self.rows.iter().rposition(|row| row.us != i64::MIN && row.us <= us);
         self.insert(place.map_or(0, |at| at + 1), event);
@@ -509,6 +526,27 @@ impl Draft {
     }
 }
 
+/// Whether these events end with something that the agent has yet to answer, or is doing.
+fn was_at_work(rows: &[Row]) -> bool {
+    let of_main = |row: &&Row| match row.part {
+        Part::Said | Part::Answer | Part::Asks => true,
+        // An interrupt, or the end of a turn.
+        _ => matches!(row.kind, Kind::TurnEnd(_) | Kind::Stops(_)),
+    };
+    rows.iter().rev().find(of_main).is_some_and(|row| {
+        row.part == Part::Said || matches!(row.kind, Kind::Thought | Kind::Call | Kind::Result)
+    })
+}
+
+/// Whether the agent does no more from `us` on, up to the next message, and nothing says why.
+fn stops_silently(rows: &[Row], us: i64) -> bool {
+    let mut turn = rows.iter().take_while(|row| !matches!(row.part, Part::Said | Part::Command));
+    turn.all(|row| match row.kind {
+        Kind::Stops(_) | Kind::TurnEnd(_) => false,
+        _ => row.part != Part::Answer || row.us <= us.saturating_add(ESCAPE_US),
+    })
+}
+
 /// How a turn's time was spent; None where no time is known.
 fn parts_of(turn: &[Row]) -> Option<[u64; 3]> {
     let started = turn.first()?.time_us()?;
@@ -596,6 +634,42 @@ mod tests {
     fn draft(events: &str) -> Draft {
         let events: Vec<Event> = events.split(' ').map(event).collect();
         Draft::of(&std::env::temp_dir(), &events)
+    }
+
+    /// Whether Esc at second 5 stopped the agent.
+    #[test]
+    fn escape_interrupts_an_agent_at_work_that_says_nothing_more() {
+        for (events, interrupts) in [
+            ("u1", true),
+            ("u1 t2", true),
+            ("u1 c2 r3", true),
+            // The call that was cancelled is answered at once.
+            ("u1 c2 r5", true),
+            ("u1 c2 r6 u9 a10", true),
+            // It has said what it had to say, or its turn is over.
+            ("u1 a2", false),
+            ("u1 t2 e3", false),
+            // It goes on.
+            ("u1 a9", false),
+            ("u1 c2 r3 t8 a9", false),
+            // The transcript tells itself.
+            ("u1 x5", false),
+            ("u1 c2 r6 x7", false),
+            ("u6", false),
+        ] {
+            let mut draft = draft(events);
+            draft.interrupt(vec![event("x5")]);
+            let added = words(&draft).contains("x5") && !events.contains("x5");
+            assert_eq!(added, interrupts, "{events}");
+        }
+    }
+
+    /// A second press finds the turn stopped.
+    #[test]
+    fn an_agent_is_stopped_once() {
+        let mut draft = draft("u1 t2");
+        draft.interrupt(vec![event("x5"), event("x6")]);
+        assert_eq!(words(&draft), "u1 t2 x5");
     }
 
     #[test]

@@ -199,7 +199,6 @@ AGENTS = [
              "OPENAI_MODEL": "mock-model"},
         keys=[], one_shot=["-p", "{prompt}", "--yolo"], setup=qwen,
         ready=r"Type your message", asks=r"Apply this change\?|Allow execution", leave="/quit",
-        lacks={"interrupts": "it writes no word of an interruption"},
     ),
     Agent(
         "kimi",
