@@ -51,6 +51,32 @@ pub fn crc32c(crc: u32, bytes: &[u8]) -> u32 {
     !crc
 }
 
+/// What a running sum becomes behind `len` zero bytes, byte by byte of it: entry `[k][b]` is what
+/// byte `k` adds if it is `b`. (A running sum is the complement of a checksum.)
+pub const fn crc32c_behind_zeros(len: usize) -> [[u32; 256]; 4] {
+    let mut tables = [[0u32; 256]; 4];
+    let mut bit = 0;
+    while bit < 32 {
+        let mut sum = 1u32 << bit;
+        let mut at = 0;
+        while at < len {
+            sum = sum >> 8 ^ TABLES[0][(sum & 0xff) as usize];
+            at += 1;
+        }
+        // The sum is linear: a byte's entry is made of those of its bits.
+        let table = &mut tables[bit / 8];
+        let mut byte = 0;
+        while byte < 256 {
+            if byte >> (bit % 8) & 1 == 1 {
+                table[byte] ^= sum;
+            }
+            byte += 1;
+        }
+        bit += 1;
+    }
+    tables
+}
+
 /// The words that SHA-256 begins with: square roots of the first eight primes.
 const SHA256_START: [u32; 8] = [
     0x6a09_e667,
