@@ -173,6 +173,17 @@ impl Hop {
         Ok(found)
     }
 
+    /// Goes on to the page of `header`, which was read already, if it is the one that follows.
+    pub fn step_to(&mut self, header: PageHeader) -> bool {
+        let follows = self.scanned.is_none()
+            && self.at.is_some_and(|at| at.page + 1 == header.page && at.lease.has(header.page))
+            && self.mine(header).is_some();
+        if follows {
+            self.at = Some(header);
+        }
+        follows
+    }
+
     fn mine(&self, header: PageHeader) -> Option<PageHeader> {
         let next = self.at.map_or(0, |at| at.seq.saturating_add(1));
         (header.chain == self.id && header.seq >= next).then_some(header)

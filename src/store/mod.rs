@@ -16,6 +16,7 @@ mod file;
 mod catalog;
 mod chain;
 mod cursor;
+mod ahead;
 mod keeper;
 mod writer;
 mod reader;

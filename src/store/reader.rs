@@ -1,5 +1,6 @@
 //! Reading one chain of a session, in order, whatever a crash or damage has left of it.
 
+use super::ahead::Ahead;
 use super::catalog::{self, RawEntry};
 use super::chain::{Hop, Reach};
 use super::cursor::primary_len;
@@ -64,8 +65,8 @@ pub struct Reader {
     /// Seq of the last page and of the next frame, as the session's end promises them.
     promise: Option<(u32, u16)>,
     hop: Hop,
-    page: Box<[u8; PAGE_LEN]>,
-    /// Where the next frame stands on `page`; 0 before the first page.
+    pages: Ahead,
+    /// Where the next frame stands on its page; 0 before the first page.
     off: usize,
     seed: u32,
     /// Bytes of pages read since [`Reader::take_loaded`].
@@ -143,7 +144,7 @@ impl Reader {
             live,
             promise: promise(entry, chain),
             hop: Hop::new(super::layout::salt(&identity.id), chain.into(), head),
-            page: Box::new([0; PAGE_LEN]),
+            pages: Ahead::new(),
             off: 0,
             seed: 0,
             loaded: 0,
@@ -189,7 +190,7 @@ impl Reader {
             live: false,
             promise: None,
             hop,
-            page: Box::new([0; PAGE_LEN]),
+            pages: Ahead::new(),
             off: 0,
             seed: 0,
             loaded: 0,
@@ -227,7 +228,7 @@ impl Reader {
             Step::Frame(frame, at) => Item::Frame {
                 stream: frame.stream,
                 t_us: frame.t_us,
-                bytes: &self.page[at..at + usize::from(frame.len)],
+                bytes: &self.pages.page()[at..at + usize::from(frame.len)],
                 flags: frame.flags,
             },
             Step::Inner(inner) => Item::Frame {
@@ -266,7 +267,7 @@ impl Reader {
                     self.jump(Part::Tape);
                 }
                 Step::Frame(frame, at) if frame.flags & BLOCK != 0 => {
-                    let bytes = &self.page[at..at + usize::from(frame.len)];
+                    let bytes = &self.pages.page()[at..at + usize::from(frame.len)];
                     if frame.flags & CONT == 0 {
                         unpack.record = Some(Vec::new());
                     }
@@ -396,16 +397,17 @@ impl Reader {
     /// is not.
     fn last_page(&self, mut before: impl FnMut(&PageHeader) -> bool) -> Option<PageHeader> {
         let mut hop = Hop::new(self.hop.id.salt, self.hop.id.kind, self.hop.head);
-        let reach = self.reach(&hop);
         let mut best: Option<PageHeader> = None;
-        while let Ok(Some(header)) = hop.next(&*self.storage, reach) {
+        // Asked at each lease: behind the last page that is promised there is no long way to look.
+        while let Ok(Some(header)) = hop.next(&*self.storage, self.reach(&hop)) {
             if !before(&header) {
                 break;
             }
             best = Some(header);
             let (mut low, mut high) = (header.page, header.lease.end());
+            // Of most leases it is the last page.
+            let mut middle = high - 1;
             while high - low > 1 {
-                let middle = low + (high - low) / 2;
                 match super::chain::read_header(&*self.storage, middle) {
                     super::chain::HeaderAt::Sound(found)
                         if found.chain == hop.id && before(&found) =>
@@ -415,6 +417,7 @@ impl Reader {
                     }
                     _ => high = middle,
                 }
+                middle = low + (high - low) / 2;
             }
             // On to the foot when all of the lease is before.
             hop.at = best;
@@ -433,7 +436,8 @@ impl Reader {
                     if frame.flags & (BLOCK | CONT) == BLOCK
                         && frame.stream == carrier(self.chain) =>
                 {
-                    let header = BlockHeader::decode(&self.page[at..at + usize::from(frame.len)]);
+                    let header =
+                        BlockHeader::decode(&self.pages.page()[at..at + usize::from(frame.len)]);
                     if header.is_some_and(|header| is_before(header.t_us, header.pos)) {
                         best = blocks;
                     }
@@ -470,7 +474,7 @@ impl Reader {
         loop {
             if self.off >= HEADER_LEN {
                 let end = self.hop.at.map_or(PAGE_LEN, |at| at.lease.data_end(at.page));
-                let rest = self.page.get(self.off..end).unwrap_or(&[]);
+                let rest = self.pages.page().get(self.off..end).unwrap_or(&[]);
                 let check_crc = self.storage.rules().check_crc;
                 match FrameHeader::decode(rest, self.seed, check_crc) {
                     FrameAt::Frame(frame) => return self.take_frame(frame),
@@ -486,16 +490,24 @@ impl Reader {
                 self.enter(header, false);
                 continue;
             }
+            if !self.live
+                && let Some(header) = self.pages.next_header()
+                && self.hop.step_to(header)
+            {
+                self.enter(header, false);
+                continue;
+            }
             let reach = self.reach(&self.hop);
             let before = self.hop.at;
+            let room = before
+                .is_some_and(|at| self.off + super::layout::ROOM_MIN <= at.lease.data_end(at.page));
             match self.hop.next(&*self.storage, reach) {
-                Ok(Some(header)) if self.live && before.is_some() => {
-                    // Frames may have come to the old page since it was read, and none will now.
+                Ok(Some(header)) if room => {
+                    // Frames may have come to the old page since it was read, and none will now:
+                    // notes are added to sessions that have ended too.
                     self.hop.at = before;
                     self.next = Some(header);
-                    if self.off < PAGE_LEN {
-                        self.load();
-                    }
+                    self.load();
                 }
                 Ok(Some(header)) => self.enter(header, false),
                 Ok(None) | Err(_) => {
@@ -522,7 +534,7 @@ impl Reader {
         let len = primary_len(self.kind(), frame.stream, usize::from(frame.len));
         self.pos = self.pos.saturating_add(len);
         if frame.flags & NOTICE != 0 {
-            let text = &self.page[at..at + usize::from(frame.len)];
+            let text = &self.pages.page()[at..at + usize::from(frame.len)];
             return Step::Gap(dropped_in(text), Why::Dropped);
         }
         Step::Frame(frame, at)
@@ -543,22 +555,26 @@ impl Reader {
     fn enter(&mut self, header: PageHeader, anew: bool) {
         self.hop.at = Some(header);
         self.seed = seed(self.hop.id.salt, header.page);
-        self.load();
+        if anew {
+            self.pages.jump();
+        }
+        if self.live {
+            self.load();
+        } else {
+            self.loaded += PAGE;
+            self.pages.enter(&*self.storage, &header);
+        }
         self.off = HEADER_LEN;
         if anew {
             (self.fseq, self.pos) = (header.fseq, header.pos);
         }
     }
 
-    /// Reads the page anew; a page that cannot be read is all damage.
+    /// Reads the page anew.
     fn load(&mut self) {
         let Some(at) = self.hop.at else { return };
         self.loaded += PAGE;
-        let read =
-            super::storage::read_zero_filled(&*self.storage, at.page * PAGE, &mut self.page[..]);
-        if read.is_err() {
-            self.page.fill(0xff);
-        }
+        self.pages.load(&*self.storage, at.page);
     }
 
     /// A frame that does not hold may be one that is being written at this moment.
@@ -569,7 +585,7 @@ impl Reader {
         let (off, seed) = (self.off, self.seed);
         (0..3).any(|_| {
             self.load();
-            matches!(FrameHeader::decode(&self.page[off..], seed, true), FrameAt::Frame(_))
+            matches!(FrameHeader::decode(&self.pages.page()[off..], seed, true), FrameAt::Frame(_))
         })
     }
 
