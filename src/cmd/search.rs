@@ -1,6 +1,7 @@
 //! `il search`: words in what was said, thought, called, shown and typed.
 
 use std::ops::Range;
+use std::thread;
 
 use super::filter::{Filtered, Flags, Typed};
 use super::progress::Line;
@@ -9,7 +10,7 @@ use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
 use crate::error::{Error, Result};
 use crate::format::line;
 use crate::json::write_object;
-use crate::library::search::{Hit, Place, Query};
+use crate::library::search::{Hit, Place, Query, Told};
 use crate::library::{Library, Session};
 use crate::store::Progress;
 
@@ -109,47 +110,69 @@ fn run(args: Args, global: &Global) -> Result<u8> {
     };
     let shown = if screen::is_terminal() && !args.json { HITS_SHOWN } else { usize::MAX };
     let sessions: Vec<Session> = library.sessions()?.filter(|s| s.matches(&filter)).collect();
+    let mut page = Page { query: &query, layout, shown, out: String::new(), count: 0, hits: 0 };
     let mut progress = Line::new("search");
-    let mut out = String::new();
-    let mut count = 0_u64;
-    for (done, session) in sessions.iter().enumerate() {
-        progress.at(Progress { done: done as u64, total: sessions.len() as u64 });
-        let mut hits = 0;
-        let mut failed = None;
-        library.search(session, &query, &mut |hit| {
-            if count == 0 && layout == Layout::Rows {
-                out.push_str("ID\tTIME\tTURN\tWHERE\tTEXT\n");
-            }
-            if let (0, Layout::Grouped { columns, coloured }) = (hits, layout) {
-                let blank = if count > 0 { "\n" } else { "" };
-                out.push_str(&format!("{blank}{}\n", heading(session, columns, coloured)));
-            }
-            hits += 1;
-            count += 1;
-            if hits <= shown {
-                write(session, &hit, &query, layout, &mut out);
-            }
-            if out.len() >= screen::PIECE_LEN {
-                failed = print(std::mem::take(&mut out)).err();
-            }
-            failed.is_none()
-        });
-        if let Some(error) = failed {
-            return Err(error);
+    let mut failed = None;
+    let mut done = 0;
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    library.search_all(&sessions, &query, threads, &mut |told| {
+        let ended = matches!(told, Told::Done);
+        match told {
+            Told::Hit(session, hit) => page.add(session, &hit),
+            Told::Done => page.end_session(),
         }
-        if hits > shown {
-            let more = line::count((hits - shown) as u64, "more hit");
-            out.push_str(&format!("  and {more}\n"));
-        }
-        if !out.is_empty() {
+        if page.out.len() >= screen::PIECE_LEN || (ended && !page.out.is_empty()) {
             progress.hide();
-            print(std::mem::take(&mut out))?;
+            failed = print(std::mem::take(&mut page.out)).err();
+        }
+        if ended {
+            done += 1;
+            progress.at(Progress { done, total: sessions.len() as u64 });
+        }
+        failed.is_none()
+    });
+    drop(progress);
+    match (failed, page.count) {
+        (Some(error), _) => Err(error),
+        (None, 0) => Err(Error::nothing_found("nothing found")),
+        _ => Ok(0),
+    }
+}
+
+/// What was found, on its way to the output.
+struct Page<'a> {
+    query: &'a Query,
+    layout: Layout,
+    /// Hits of a session that are printed.
+    shown: usize,
+    out: String,
+    /// Hits so far, and those of this session.
+    count: u64,
+    hits: usize,
+}
+
+impl Page<'_> {
+    fn add(&mut self, session: &Session, hit: &Hit) {
+        if self.count == 0 && self.layout == Layout::Rows {
+            self.out.push_str("ID\tTIME\tTURN\tWHERE\tTEXT\n");
+        }
+        if let (0, Layout::Grouped { columns, coloured }) = (self.hits, self.layout) {
+            let blank = if self.count > 0 { "\n" } else { "" };
+            self.out.push_str(&format!("{blank}{}\n", heading(session, columns, coloured)));
+        }
+        self.hits += 1;
+        self.count += 1;
+        if self.hits <= self.shown {
+            write(session, hit, self.query, self.layout, &mut self.out);
         }
     }
-    drop(progress);
-    match count {
-        0 => Err(Error::nothing_found("nothing found")),
-        _ => Ok(0),
+
+    fn end_session(&mut self) {
+        if self.hits > self.shown {
+            let more = line::count((self.hits - self.shown) as u64, "more hit");
+            self.out.push_str(&format!("  and {more}\n"));
+        }
+        self.hits = 0;
     }
 }
 

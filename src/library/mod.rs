@@ -26,8 +26,8 @@ mod scrub;
 mod stream;
 mod text;
 
-use std::cell::OnceCell;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use crate::error::Result;
 use crate::git::Changes;
@@ -93,7 +93,7 @@ const SIZE_DEFAULT: Size = Size::new(80, 24);
 #[derive(Debug)]
 pub struct Library {
     store: Store,
-    annexes: OnceCell<Vec<Entry>>,
+    annexes: OnceLock<Vec<Entry>>,
 }
 
 /// A recorded session.
@@ -152,7 +152,7 @@ impl Library {
 
     /// The library of an open store; it changes things if the store was opened to.
     pub fn on(store: Store) -> Library {
-        Library { store, annexes: OnceCell::new() }
+        Library { store, annexes: OnceLock::new() }
     }
 
     /// The store behind it.

@@ -16,6 +16,7 @@ pub mod behind;
 pub mod crc;
 pub mod file;
 pub mod mmap;
+pub mod pair;
 
 /// Turns C's -1 into the error that errno names.
 pub(crate) fn cvt<T: Copy + PartialEq + From<i8>>(result: T) -> io::Result<T> {

@@ -1,12 +1,13 @@
 //! `il search`, with the real program on sessions made for it.
 
-use intentloop::Event;
 use intentloop::event::{
     AssistantMessage, Body, Source, Thought, ToolCall, ToolResult, UserMessage,
 };
+use intentloop::library::search::{Query, Told};
 use intentloop::session::{DERIVED_VERSION, Derived, Meta, SessionId};
 use intentloop::store::{Access, Exit, NewSession, Store, StreamId};
 use intentloop::time::WallTime;
+use intentloop::{Event, Library, Session};
 use serde_json::Value;
 
 use crate::house::{House, said};
@@ -224,4 +225,53 @@ fn wrong_words_are_refused() {
     house.record(&["-q"], &many);
     let rows = succeed(&mut house.il(&["search", "needle", "--in", "screen"])).stdout;
     assert_eq!(rows.iter().filter(|b| **b == b'\n').count(), 201, "a pipe gets all of them");
+}
+
+/// Sessions whose text is kept, with very many hits, with few and with none; in the first of them
+/// more than may wait for its turn.
+#[test]
+fn on_many_threads_the_hits_come_in_the_order_of_the_sessions() {
+    let house = House::new();
+    let store = Store::open(&house.dir(), Access::Write).expect("a store");
+    for number in 0..24u8 {
+        let lines = [0, 40_000, 0, 3, 70_000, 1][usize::from(number) % 6];
+        let mut text = "nothing here\n".repeat(2000);
+        for line in 0..lines {
+            text.push_str(&format!("{line} of session {number} has the needle\n"));
+        }
+        let start_us = START_US + i64::from(number) * 60_000_000;
+        let id = SessionId::new((start_us / 1000) as u64, [number; 10]).0;
+        let new = NewSession { id, start_us, label: [0; 16], meta: b"{}" };
+        let mut writer = store.begin(&new).expect("a session");
+        for piece in text.as_bytes().chunks(16 << 10) {
+            writer.append(StreamId::TEXT, 1000, piece);
+        }
+        let len = text.len();
+        let meta =
+            format!("{{\"v\":1,\"argv\":[\"x\"],\"text\":{{\"v\":1,\"off\":0,\"len\":{len}}}}}");
+        writer.append(StreamId::META, 1000, meta.as_bytes());
+        writer.end(Exit::Code(0), start_us + 10_000_000).expect("an end");
+    }
+    let library = Library::open(&house.dir()).expect("a library");
+    let sessions: Vec<Session> = library.sessions().expect("sessions").collect();
+    let query = Query::new(&["needle".into()], &[], 0).expect("a word");
+    let hits = |threads, most: usize| {
+        let mut hits = Vec::new();
+        library.search_all(&sessions, &query, threads, &mut |told| {
+            match told {
+                Told::Hit(session, hit) => hits.push(Some((session.id, hit.line))),
+                Told::Done => hits.push(None),
+            }
+            hits.len() < most
+        });
+        hits
+    };
+    let one = hits(1, usize::MAX);
+    assert_eq!(one.len(), 24 + 4 * (40_000 + 3 + 70_000 + 1));
+    for threads in [2, 4] {
+        assert!(hits(threads, usize::MAX) == one, "{threads} threads");
+        for most in [1, 70_000, 70_003] {
+            assert!(hits(threads, most) == one[..most], "{most} hits on {threads} threads");
+        }
+    }
 }

@@ -1,10 +1,12 @@
 //! Words looked for in sessions: in what was said, thought, called, shown and typed.
 
+mod many;
 mod needle;
 mod scan;
 #[cfg(test)]
 mod tests;
 
+use std::cell::OnceCell;
 use std::io;
 use std::ops::Range;
 
@@ -14,6 +16,7 @@ use crate::event::{Body, Event};
 use crate::json::Value;
 use crate::sys::time;
 use crate::time::WallTime;
+pub use many::{THREADS_MAX, Told};
 use needle::Needle;
 use scan::Scan;
 
@@ -50,6 +53,9 @@ impl Place {
         (Place::Screen, "screen"),
         (Place::Keys, "keys"),
     ];
+
+    /// Those that events tell of.
+    const OF_EVENTS: [Place; 3] = [Place::Conversation, Place::Thoughts, Place::Tools];
 
     /// The name.
     pub fn name(self) -> &'static str {
@@ -128,19 +134,20 @@ impl Library {
     /// what was shown and typed besides. `take` says whether it wants more.
     pub fn search(&self, session: &Session, query: &Query, take: &mut dyn FnMut(Hit) -> bool) {
         let mut search = Search {
+            library: self,
             session,
             query,
-            events: self.events(session),
             said: Vec::new(),
             shown: Vec::new(),
             said_len: 0,
             compared_len: 0,
-            turns: Vec::new(),
+            turns: OnceCell::new(),
             take,
             wanted: true,
         };
-        search.events();
-        search.turns = turns(&search.events);
+        if Place::OF_EVENTS.iter().any(|place| query.looks_in(*place)) {
+            search.events();
+        }
         if query.looks_in(Place::Screen) && search.wanted {
             let mut scan = Scan::new(query);
             let told = self.settled(session, &mut |t_us, text| {
@@ -175,25 +182,27 @@ struct Found {
 }
 
 struct Search<'a> {
+    library: &'a Library,
     session: &'a Session,
     query: &'a Query,
-    events: Vec<Event>,
     /// Letters and digits of what was said where the words are.
     said: Vec<String>,
     /// The same of what was shown besides.
     shown: Vec<String>,
     said_len: usize,
     compared_len: usize,
-    /// The first times of turns, rising, and their numbers.
-    turns: Vec<(i64, u32)>,
+    /// The first times of turns, rising, and their numbers. Read when a hit wants to know its own:
+    /// most sessions have none.
+    turns: OnceCell<Vec<(i64, u32)>>,
     take: &'a mut dyn FnMut(Hit) -> bool,
     wanted: bool,
 }
 
 impl Search<'_> {
     fn events(&mut self) {
-        for at in 0..self.events.len() {
-            let event = &self.events[at];
+        let events = self.library.events(self.session);
+        self.turns = OnceCell::from(turns(&events));
+        for event in &events {
             let Some((place, text)) = text_of(&event.body) else { continue };
             if !self.wanted || !self.query.looks_in(place) {
                 continue;
@@ -269,8 +278,9 @@ impl Search<'_> {
     }
 
     fn turn_at(&self, unix_us: i64) -> Option<u32> {
-        let begun = self.turns.partition_point(|(start_us, _)| *start_us <= unix_us);
-        Some(self.turns[begun.checked_sub(1)?].1)
+        let turns = self.turns.get_or_init(|| turns(&self.library.events(self.session)));
+        let begun = turns.partition_point(|(start_us, _)| *start_us <= unix_us);
+        Some(turns[begun.checked_sub(1)?].1)
     }
 
     fn go_on(&self) -> io::Result<()> {

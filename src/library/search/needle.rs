@@ -1,10 +1,9 @@
-//! A word to look for, and a fast way to find it in bytes: a filter over two of its bytes that
-//! compilers turn into vector instructions, then a comparison letter by letter.
+//! A word to look for, and a fast way to find it in bytes: two of them tell where it may be, then
+//! it is compared letter by letter.
 
 use std::ops::Range;
 
-/// Positions that are looked at before the first of them is told apart.
-const BLOCK: usize = 64;
+use crate::sys::pair::{self, Probe};
 
 /// A word or phrase, never empty.
 #[derive(Clone, Debug)]
@@ -14,14 +13,6 @@ pub(super) struct Needle {
     len: usize,
     /// Two places in the word whose bytes are the rarest.
     pair: [Probe; 2],
-}
-
-/// A byte of the word: `byte | mask` is the same whichever way it is written.
-#[derive(Clone, Copy, Debug)]
-struct Probe {
-    at: usize,
-    mask: u8,
-    want: u8,
 }
 
 impl Needle {
@@ -51,32 +42,12 @@ impl Needle {
 
     /// Where it is first found in `hay` at or after `from`.
     pub(super) fn find(&self, hay: &[u8], from: usize) -> Option<Range<usize>> {
-        let last = hay.len().checked_sub(self.len)?;
-        let [p, q] = self.pair;
-        let mut at = from;
-        while at + BLOCK <= last + 1 {
-            let (a, b) = (&hay[at + p.at..][..BLOCK], &hay[at + q.at..][..BLOCK]);
-            let mut any = 0u8;
-            for (x, y) in a.iter().zip(b) {
-                any |= u8::from(x | p.mask == p.want) & u8::from(y | q.mask == q.want);
-            }
-            if any != 0 {
-                let found = (at..at + BLOCK).find(|at| self.is_at(hay, *at));
-                if let Some(at) = found {
-                    return Some(at..at + self.len);
-                }
-            }
-            at += BLOCK;
-        }
-        (at..=last).find(|at| self.is_at(hay, *at)).map(|at| at..at + self.len)
+        let at = pair::find(hay, from, &self.pair, |at| self.is_at(hay, at))?;
+        Some(at..at + self.len)
     }
 
     fn is_at(&self, hay: &[u8], at: usize) -> bool {
-        let [p, q] = self.pair;
-        if hay[at + p.at] | p.mask != p.want || hay[at + q.at] | q.mask != q.want {
-            return false;
-        }
-        let mut rest = &hay[at..at + self.len];
+        let Some(mut rest) = hay.get(at..at + self.len) else { return false };
         self.letters.iter().all(|(a, b)| {
             let (letter, after) = rest.split_at(a.len());
             rest = after;
@@ -116,8 +87,8 @@ mod tests {
 
     fn check(word: &str, text: &str, expected: Option<usize>) {
         let needle = Needle::new(word).expect(word);
-        // In front of everything, and wherever a block of positions may end.
-        for pad in (0..3).chain(BLOCK - 20..BLOCK + 3) {
+        // In front of everything, and wherever a vector of positions may end.
+        for pad in (0..3).chain(44..67).chain(108..131) {
             let hay = format!("{}{text}{}", ".".repeat(pad), ".".repeat(pad));
             let found = needle.find(hay.as_bytes(), 0).map(|at| at.start);
             assert_eq!(found, expected.map(|at| at + pad), "{word} in {hay}");

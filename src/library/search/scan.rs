@@ -11,6 +11,9 @@ pub(super) const NEAR_LINES: usize = 2;
 /// Text that is collected before it is looked through.
 const WINDOW_LEN: usize = 256 << 10;
 
+/// A piece this long is looked through where it is, and copied only if something is found.
+pub(super) const PASSED_LEN_MIN: usize = 4 << 10;
+
 /// A line that is longer is looked through before its end is known.
 const PENDING_LEN_MAX: usize = 1 << 20;
 
@@ -35,6 +38,9 @@ impl<'q> Scan<'q> {
 
     /// Takes a piece that was seen at `t_us`, and hands over what is found up to it.
     pub(super) fn feed(&mut self, t_us: u64, piece: &[u8], found: &mut dyn FnMut(u64, Found)) {
+        if piece.len() >= PASSED_LEN_MIN && self.pass(t_us, piece, found) {
+            return;
+        }
         if self.marks.last().is_none_or(|(_, last_us)| *last_us != t_us) {
             self.marks.push((self.text.len(), t_us));
         }
@@ -44,6 +50,43 @@ impl<'q> Scan<'q> {
             self.forget();
             self.looked = self.text.len();
         }
+    }
+
+    /// Passes over a piece, if no word is in it and no hit before it waits for its lines: of the
+    /// most of a large store nothing is kept but the last lines.
+    fn pass(&mut self, t_us: u64, piece: &[u8], found: &mut dyn FnMut(u64, Found)) -> bool {
+        let Some(rarest) = self.query.needles.first() else { return false };
+        let around = NEAR_LINES.max(self.query.context);
+        let reach = piece.len().saturating_sub(rarest.len());
+        let kept = lines_around(piece, &line_around(piece, reach, reach), around).start;
+        if kept == 0 || self.text.len() - self.next > WINDOW_LEN {
+            return false;
+        }
+        if self.looked < self.text.len() {
+            self.run(false, found);
+            self.forget();
+            self.looked = self.text.len();
+        }
+        let seam = self.text.len().saturating_sub(rarest.len()).max(self.next);
+        let mut seam = self.text[seam..].to_vec();
+        seam.extend_from_slice(&piece[..rarest.len().min(piece.len())]);
+        let waits = rarest.find(&self.text, self.next).is_some();
+        if waits || rarest.find(&seam, 0).is_some() || rarest.find(piece, 0).is_some() {
+            return false;
+        }
+        self.text.clear();
+        self.text.extend_from_slice(&piece[kept..]);
+        self.next = self.line_of_reach(rarest.len());
+        self.looked = self.text.len();
+        self.marks.clear();
+        self.marks.push((0, t_us));
+        true
+    }
+
+    /// The start of the line from which on a word may begin in this piece and end in the next.
+    fn line_of_reach(&self, word_len: usize) -> usize {
+        let reach = self.text.len().saturating_sub(word_len);
+        line_around(&self.text, reach, reach).start
     }
 
     /// There is no more to come.
@@ -74,9 +117,11 @@ impl<'q> Scan<'q> {
             }
             self.next = (line.end + 1).min(self.text.len());
         }
-        // A word may begin in this piece and end in the next.
-        let reach = self.text.len().saturating_sub(rarest.len());
-        let from = if last { reach } else { line_around(&self.text, reach, reach).start };
+        let from = if last {
+            self.text.len().saturating_sub(rarest.len())
+        } else {
+            self.line_of_reach(rarest.len())
+        };
         self.next = self.next.max(from);
     }
 

@@ -1,6 +1,6 @@
 //! Words in texts that come in pieces: pieces, words, and the lines that are hits.
 
-use super::scan::{Scan, whole};
+use super::scan::{PASSED_LEN_MIN as PIECE_LEN, Scan, whole};
 use super::*;
 
 fn query(words: &[&str], context: usize) -> Query {
@@ -74,6 +74,47 @@ fn what_is_long_is_searched_whole() {
             found.iter().map(|(_, hit)| &hit.line[hit.line.len() - 7..]).collect();
         assert_eq!(lines, ["needle0", "needle1", "needle2"], "{filler}");
         assert!(found.iter().all(|(_, hit)| hit.line.len() <= LINE_LEN_MAX));
+    }
+}
+
+/// Long pieces are passed over where they are, short ones are collected: the hits are the same,
+/// and so are the lines around them. Each hit has the time of the piece it begins in.
+#[test]
+fn however_text_is_cut_the_hits_are_the_same() {
+    let mut seed = 7u32;
+    let mut random = |below: usize| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed >> 8) as usize % below
+    };
+    for rarity in [60, 2000, 40_000] {
+        let mut text = String::new();
+        for _ in 0..30_000 {
+            text.push_str(match random(rarity) {
+                0 => "needle",
+                1 => "Needle hay",
+                2 => "nee",
+                3 => "dle\nhay",
+                4 => "hay",
+                _ => ["filler", "more of it", "x"][random(3)],
+            });
+            // Some lines are longer than a piece.
+            text.push(if random(8) == 0 && text.len() % 90_000 > 12_000 { '\n' } else { ' ' });
+        }
+        for (words, context) in
+            [(&["needle"][..], 0), (&["needle", "hay"], 0), (&["needle"], 1), (&["dle hay"], 100)]
+        {
+            let query = query(words, context);
+            let plain = hits(&query, &text, 1000);
+            for len in [PIECE_LEN - 1, PIECE_LEN, 5003, 16 << 10, 300 << 10] {
+                let cut = hits(&query, &text, len);
+                assert_eq!(cut.len(), plain.len(), "{words:?} in pieces of {len}");
+                for ((t_us, hit), (plain_us, plain)) in cut.iter().zip(&plain) {
+                    assert_eq!(hit, plain, "{words:?} in pieces of {len}");
+                    let near = (*t_us * len as u64).abs_diff(*plain_us * 1000);
+                    assert!(near < len as u64 + 1000, "at {t_us} in pieces of {len}");
+                }
+            }
+        }
     }
 }
 
