@@ -2,6 +2,7 @@
 
 use std::env;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::{Command as Process, Stdio};
 
 use super::pick::{self, Picks};
@@ -10,6 +11,7 @@ use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
 use crate::error::{Error, Result};
 use crate::format::line;
 use crate::git::{Changes, FileChange};
+use crate::library::edits::{Edits, has_iterations};
 use crate::library::{Library, Session};
 use crate::session::Status;
 
@@ -19,7 +21,7 @@ const BAR_COLUMNS_MAX: usize = 40;
 /// Columns of the list of files where no terminal says how many it has; so does git.
 const PIPED_COLUMNS: usize = 80;
 
-/// `il diff [ID] [--stat]`.
+/// `il diff [ID] [--stat] [--turn N]`.
 pub(crate) const COMMAND: Command<Args> = Command {
     name: "diff",
     summary: "Show what a session changed in its repository",
@@ -28,6 +30,16 @@ pub(crate) const COMMAND: Command<Args> = Command {
         Flag::switch("stat", "Only the files, and how many lines", |args: &mut Args| {
             args.stat = true;
         }),
+        Flag::value(
+            "turn",
+            "N",
+            "What turn N wrote, by its tool calls",
+            |args: &mut Args, value| {
+                let number = value.to_str().and_then(|text| text.parse().ok()).filter(|n| *n > 0);
+                args.turn = Some(number.ok_or("not a number from 1")?);
+                Ok(())
+            },
+        ),
     ],
     shared: &[],
     operands: Operands::Each(
@@ -45,6 +57,7 @@ pub(crate) struct Args {
     id: Option<String>,
     stat: bool,
     pick: bool,
+    turn: Option<u32>,
 }
 
 impl Picks for Args {
@@ -56,28 +69,89 @@ impl Picks for Args {
 fn run(args: Args, global: &Global) -> Result<u8> {
     let library = Library::open(&home::dir(global)?)?;
     let session = pick::session(&library, args.pick, args.id.as_deref())?;
+    if let Some(number) = args.turn {
+        return of_turn(&library, &session, number, args.stat);
+    }
     let session = library.with_changes(session);
     let changes = changes(&session)?;
-    let text = match args.stat {
-        true => stat(changes),
+    let mut diff = Vec::new();
+    if !args.stat {
+        library.copy(&session, "diff", &mut diff)?;
+    }
+    show(changes, diff, args.stat)?;
+    let mut notes: Vec<String> = changes
+        .left_out
+        .iter()
+        .map(|path| format!("{} is too large and was left out", line::clean(path)))
+        .collect();
+    if changes.cut {
+        notes.push("it is longer than this; what follows was not kept".to_owned());
+    }
+    note(&notes);
+    Ok(0)
+}
+
+/// Prints the list of files, or the diff.
+fn show(changes: &Changes, diff: Vec<u8>, only_stat: bool) -> Result<()> {
+    page(&match (only_stat, screen::is_terminal()) {
+        (true, _) => stat(changes),
+        (false, true) => fit_for_terminal(&String::from_utf8_lossy(&diff)).into_bytes(),
+        (false, false) => diff,
+    })
+}
+
+fn note(notes: &[String]) {
+    let text: String = notes.iter().map(|note| format!("il diff: {note}\n")).collect();
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// One turn: as the tool calls tell, for nobody has looked at the repository between turns. An
+/// iteration of a loop has kept its own diff.
+fn of_turn(library: &Library, session: &Session, number: u32, only_stat: bool) -> Result<u8> {
+    let events = library.events(session);
+    let iterations = has_iterations(&events);
+    let edits = match iterations {
+        true => Edits::of_iteration(&events, number),
         false => {
-            let mut diff = Vec::new();
-            library.copy(&session, "diff", &mut diff)?;
-            match screen::is_terminal() {
-                true => fit_for_terminal(&String::from_utf8_lossy(&diff)).into_bytes(),
-                false => diff,
-            }
+            let meta = &session.meta;
+            let cwd = meta.cwd.as_ref().map(PathBuf::from).unwrap_or_default();
+            let root = meta.repository.as_ref().map(|repository| PathBuf::from(&repository.root));
+            Edits::of_turn(&events, number, &cwd, root.as_deref().unwrap_or(&cwd))
         }
     };
-    page(&text)?;
-    let mut notes = String::new();
-    for path in &changes.left_out {
-        notes.push_str(&format!("il diff: {} is too large and was left out\n", line::clean(path)));
+    let edits = edits.ok_or_else(|| {
+        let last = events.iter().filter_map(|e| if iterations { e.iter } else { e.turn }).max();
+        let what = if iterations { "iteration" } else { "turn" };
+        let why = match last {
+            Some(last) if last < number => format!("it has {}", line::count(last.into(), what)),
+            Some(_) => "no diff of it was kept".to_owned(),
+            None => "nobody said anything in it".to_owned(),
+        };
+        Error::failed(format!("no {what} {number} of {}", session.id.short())).why(why)
+    })?;
+    let sum = |of: fn(&FileChange) -> Option<u64>| {
+        edits.files.iter().filter_map(of).fold(0, u64::saturating_add)
+    };
+    let changes = Changes {
+        files_count: edits.files.len() as u64,
+        plus: sum(|file| file.plus),
+        minus: sum(|file| file.minus),
+        files: edits.files,
+        ..Changes::default()
+    };
+    show(&changes, edits.diff.into_bytes(), only_stat)?;
+    if edits.whole {
+        return Ok(0);
     }
-    if changes.cut {
-        notes.push_str("il diff: it is longer than this; what follows was not kept\n");
+    let mut notes = vec![format!("this is what the tool calls of turn {number} wrote")];
+    for path in &edits.untold {
+        notes.push(format!("{} was changed too; how is not told", line::clean(path)));
     }
-    let _ = std::io::stderr().write_all(notes.as_bytes());
+    if edits.commands > 0 {
+        let ran = line::count(edits.commands, "command");
+        notes.push(format!("what its {ran} changed is not in it"));
+    }
+    note(&notes);
     Ok(0)
 }
 

@@ -6,6 +6,7 @@ mod archive;
 mod derive;
 mod draft;
 mod changes;
+pub mod edits;
 mod events;
 mod facts;
 mod files;

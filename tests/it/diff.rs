@@ -6,8 +6,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use serde_json::{Value, json};
+
 use crate::house::{House, said};
-use crate::plain::{Scratch, program, run, stdout, succeed};
+use crate::plain::{Scratch, program, root, run, stdout, succeed};
 use crate::util::{Setup, Term, winsize};
 
 /// In a script: waits until the state before has been taken.
@@ -310,4 +312,116 @@ fn sessions_are_found_by_the_files_they_changed() {
         ["sh -e -c 'rm src/numbers; echo y >> kept'", "sh -e -c 'echo x >> kept'"]
     );
     assert_eq!(listed("src"), ["sh -e -c 'rm src/numbers; echo y >> kept'"]);
+}
+
+/// A transcript of Claude Code with these messages, at work in `cwd`, in a home; the home.
+pub fn claude(cwd: &Path, messages: &[(&str, Value)]) -> Scratch {
+    let home = Scratch::new();
+    let dir = home.path().join(".claude/projects/-home-me-shop");
+    fs::create_dir_all(&dir).expect("a directory");
+    let session = "0a0a0a0a-1111-4222-8333-444444444444";
+    let mut text = String::new();
+    for (n, (role, content)) in messages.iter().enumerate() {
+        let parent = n.checked_sub(1).map(|n| format!("uuid-{n}"));
+        let record = json!({
+            "parentUuid": parent, "isSidechain": false, "type": role, "uuid": format!("uuid-{n}"),
+            "message": {"role": role, "content": content, "id": format!("msg-{n}"), "model": "m"},
+            "timestamp": format!("2026-11-20T10:00:{n:02}.000Z"), "promptSource": "typed",
+            "cwd": cwd, "sessionId": session, "version": "2.1.197",
+        });
+        text.push_str(&format!("{record}\n"));
+    }
+    fs::write(dir.join(format!("{session}.jsonl")), text).expect("a transcript");
+    home
+}
+
+/// A tool call and its result.
+fn called(id: &str, name: &str, input: Value, failed: bool) -> [(&'static str, Value); 2] {
+    [
+        ("assistant", json!([{"type": "tool_use", "id": id, "name": name, "input": input}])),
+        (
+            "user",
+            json!([{"type": "tool_result", "tool_use_id": id, "content": "x", "is_error": failed}]),
+        ),
+    ]
+}
+
+#[test]
+fn a_turn_is_told_by_its_tool_calls() {
+    let repository = Repository::new();
+    let root = repository.root();
+    let file = |name: &str| root.join(name).to_string_lossy().into_owned();
+    let patch = "*** Begin Patch\n*** Add File: src/new\n+one\n+two\n*** End Patch";
+    let edit = json!({"file_path": file("kept"), "old_string": "one", "new_string": "1"});
+    let refused = json!({"file_path": file("gone"), "old_string": "two", "new_string": "2"});
+    let mut messages = vec![("user", json!("Add it"))];
+    messages.extend(called("t1", "apply_patch", json!({"input": patch}), false));
+    messages.push(("user", json!("Change it")));
+    messages.extend(called("t2", "Edit", edit, false));
+    messages.extend(called("t3", "Edit", refused, true));
+    messages.extend(called("t4", "Bash", json!({"command": "make"}), false));
+    messages.push(("user", json!("Thanks")));
+    let home = claude(&root, &messages);
+    succeed(repository.il(&["import"]).arg(home.path()));
+
+    let turn = |words: &[&str]| {
+        let (code, out, err) = said(&run(&mut repository.il(&[&["diff"], words].concat())));
+        (code.expect("a code"), out, err)
+    };
+    let (code, made, notes) = turn(&["--turn", "1"]);
+    assert_eq!(
+        (code, notes.as_str()),
+        (0, "il diff: this is what the tool calls of turn 1 wrote\n")
+    );
+    // What is exact, git can apply.
+    fs::write(root.join("made.patch"), made).expect("the diff");
+    repository.sh("git apply made.patch && rm made.patch");
+    assert_eq!(repository.sh("cat src/new"), "one\ntwo\n");
+
+    assert_eq!(
+        turn(&["--turn", "2"]),
+        (
+            0,
+            "diff --git a/kept b/kept\n--- a/kept\n+++ b/kept\n@@ @@\n-one\n+1\n".to_owned(),
+            "il diff: this is what the tool calls of turn 2 wrote\n\
+             il diff: what its 1 command changed is not in it\n"
+                .to_owned()
+        )
+    );
+    assert_eq!(
+        turn(&["--turn", "2", "--stat"]).1,
+        " kept | 2 +-\n 1 file changed, 1 insertion(+), 1 deletion(-)\n"
+    );
+    assert_eq!(turn(&["--turn", "3"]).1, "");
+    let short = repository.house.newest()[..13].to_owned();
+    let missing = format!("il diff: no turn 4 of {short}: it has 3 turns\n");
+    assert_eq!(turn(&["--turn", "4"]), (1, String::new(), missing));
+    for number in ["0", "x"] {
+        assert_eq!(turn(&["--turn", number]).0, 2);
+    }
+}
+
+#[test]
+fn an_iteration_has_the_diff_that_its_loop_took() {
+    let repository = Repository::new();
+    let path = root().join("tests/import/codeloops/program.jsonl");
+    let text = fs::read_to_string(&path).expect("a session of codeloops");
+    succeed(repository.il(&["import"]).arg(&path));
+    let records = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let mut count = 0;
+    for record in records.filter(|record| record["type"] == "iteration") {
+        count += 1;
+        let words = ["diff", "--turn", &count.to_string()];
+        let output = succeed(&mut repository.il(&words));
+        let diff = record["git_diff"].as_str().expect("a diff");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), diff, "iteration {count}");
+        assert_eq!(output.stderr, b"");
+        let stat = stdout(&mut repository.il(&[&words[..], &["--stat"]].concat()));
+        let files = record["git_files_changed"].as_u64().expect("a number");
+        assert!(stat.contains(&format!(" {files} file")), "{stat}");
+    }
+    let number = (count + 1).to_string();
+    let (code, out, err) = said(&run(&mut repository.il(&["diff", "--turn", &number])));
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(err.ends_with(&format!(": it has {count} iterations\n")), "{err}");
 }

@@ -1,0 +1,181 @@
+//! Calls as agents make them, and the diffs that they come to.
+
+use super::*;
+use crate::agent::tool;
+use crate::event::{Source, ToolResult};
+use crate::json::parse;
+
+/// One call a line, `name args`, all of turn 1 and all of them having worked; the diff.
+fn edits(calls: &str) -> Edits {
+    let mut events = Vec::new();
+    for (n, line) in calls.lines().map(str::trim).enumerate() {
+        let id = n.to_string();
+        let (name, args) = line.split_once(' ').expect(line);
+        let (name, ok) = match name.strip_suffix('!') {
+            Some(name) => (name, Some(false)),
+            None => (name, Some(true)),
+        };
+        let args = parse(args.as_bytes()).expect(args);
+        let call = Event::new(Source::Transcript, tool::call(Some(&id), name, args));
+        let result = ToolResult { call_id: Some(id), ok, ..ToolResult::default() };
+        events.extend([call, Event::new(Source::Transcript, result)]);
+    }
+    events.iter_mut().for_each(|event| event.turn = Some(1));
+    let edits = Edits::of_turn(&events, 1, Path::new("/r/sub"), Path::new("/r"));
+    assert!(Edits::of_turn(&events, 2, Path::new("/r"), Path::new("/r")).is_none());
+    edits.expect("a turn")
+}
+
+fn check(calls: &str, expected: &[&str]) {
+    let edits = edits(calls);
+    assert_eq!(edits.diff.lines().collect::<Vec<_>>(), expected, "{calls}");
+}
+
+#[test]
+fn replaced_text_is_a_hunk_without_numbers() {
+    let expected = [
+        "diff --git a/a.rs b/a.rs",
+        "--- a/a.rs",
+        "+++ b/a.rs",
+        "@@ @@",
+        " fn f() {",
+        "-    1",
+        "+    2",
+        " }",
+    ];
+    let (old, new) = (r"fn f() {\n    1\n}\n", r"fn f() {\n    2\n}\n");
+    for names in ["file_path old_string new_string", "filePath oldString newString"] {
+        let names: Vec<&str> = names.split(' ').collect();
+        let [path, from, to] = names[..] else { panic!("{names:?}") };
+        let args = format!(r#"{{"{path}":"/r/a.rs","{from}":"{old}","{to}":"{new}"}}"#);
+        check(&format!("Edit {args}"), &expected);
+    }
+    check(&format!(r#"edit {{"path":"../a.rs","old_str":"{old}","new_str":"{new}"}}"#), &expected);
+    let pair = format!(r#"{{"old":"{old}","new":"{new}"}}"#);
+    check(&format!(r#"StrReplaceFile {{"path":"/r/a.rs","edit":{pair}}}"#), &expected);
+    check(&format!(r#"mcp__fs__edit {{"path":"/r/a.rs","edits":[{pair}]}}"#), &expected);
+    let twice = edits(&format!(r#"MultiEdit {{"file_path":"/r/a.rs","edits":[{pair},{pair}]}}"#));
+    assert_eq!(twice.diff.matches("@@ @@").count(), 2);
+    assert_eq!((twice.files[0].plus, twice.files[0].minus), (Some(2), Some(2)));
+}
+
+#[test]
+fn only_what_worked_is_told() {
+    let args = r#"{"file_path":"/r/a","old_string":"x","new_string":"y"}"#;
+    check(&format!("Edit! {args}"), &[]);
+    assert_eq!(edits(&format!("Edit {args}")).files.len(), 1);
+    // Nobody answered: nobody knows.
+    let call = tool::call(Some("1"), "Edit", parse(args.as_bytes()).expect("JSON"));
+    let event = Event { turn: Some(1), ..Event::new(Source::Transcript, call) };
+    let edits = Edits::of_turn(&[event], 1, Path::new("/r"), Path::new("/r")).expect("a turn");
+    assert_eq!(edits, Edits::default());
+}
+
+#[test]
+fn a_file_that_the_turn_wrote_is_told_as_it_became() {
+    check(
+        r#"Write {"file_path":"/r/a","content":"one\ntwo\n"}
+        Edit {"file_path":"/r/a","old_string":"two","new_string":"2"}"#,
+        &[
+            "diff --git a/a b/a",
+            "--- a/a",
+            "+++ b/a",
+            "@@ @@ all of it, in place of what was there",
+            "+one",
+            "+2",
+        ],
+    );
+    check(
+        r#"Edit {"file_path":"/r/new","old_string":"","new_string":"only"}"#,
+        &[
+            "diff --git a/new b/new",
+            "--- a/new",
+            "+++ b/new",
+            "@@ @@ all of it, in place of what was there",
+            "+only",
+            "\\ No newline at end of file",
+        ],
+    );
+    check(
+        r#"Edit {"file_path":"/r/a","old_string":"x","new_string":"y","replace_all":true}
+        WriteFile {"path":"/r/a","content":"z\n","mode":"append"}"#,
+        &[
+            "diff --git a/a b/a",
+            "--- a/a",
+            "+++ b/a",
+            "@@ @@ everywhere",
+            "-x",
+            "+y",
+            "@@ @@ at the end",
+            "+z",
+        ],
+    );
+    check(
+        r#"write_file {"path":"/elsewhere/a","content":"z\n","mode":"append"}"#,
+        &[
+            "diff --git a/elsewhere/a b/elsewhere/a",
+            "--- a/elsewhere/a",
+            "+++ b/elsewhere/a",
+            "@@ @@ at the end",
+            "+z",
+        ],
+    );
+}
+
+#[test]
+fn a_patch_is_told_file_by_file() {
+    let patch = r"*** Begin Patch\n*** Add File: new\n+one\n+two\n*** Update File: ../old\n@@ fn f\n a\n-b\n+c\n@@\n+d\n*** Delete File: gone\n*** Update File: from\n*** Move to: to\n@@\n-x\n+y\n*** End Patch\n";
+    let expected = [
+        "diff --git a/sub/new b/sub/new",
+        "--- /dev/null",
+        "+++ b/sub/new",
+        "@@ -0,0 +1,2 @@",
+        "+one",
+        "+two",
+        "diff --git a/old b/old",
+        "--- a/old",
+        "+++ b/old",
+        "@@ @@ fn f",
+        " a",
+        "-b",
+        "+c",
+        "@@ @@",
+        "+d",
+        "diff --git a/sub/gone b/sub/gone",
+        "--- a/sub/gone",
+        "+++ /dev/null",
+        "diff --git a/sub/from b/sub/from",
+        "--- a/sub/from",
+        "+++ /dev/null",
+        "diff --git a/sub/to b/sub/to",
+        "--- a/sub/to",
+        "+++ b/sub/to",
+        "@@ @@",
+        "-x",
+        "+y",
+    ];
+    check(&format!(r#"apply_patch "{patch}""#), &expected);
+    check(&format!(r#"apply_patch {{"input":"{patch}"}}"#), &expected);
+    check(&format!(r#"shell {{"command":["apply_patch","{patch}"]}}"#), &expected);
+    let here = format!(r#"shell {{"command":"apply_patch <<'EOF'\n{patch}EOF"}}"#);
+    check(&here, &expected);
+    let told = edits(&here);
+    let ops: Vec<&str> = told.files.iter().map(|file| file.op.as_str()).collect();
+    assert_eq!(ops, ["create", "modify", "delete", "delete", "modify"]);
+    // Whatever a patch has in it.
+    for broken in ["*** Begin Patch", "*** Begin Patch\\n+x\\n@@\\n*** Move to: a", "@@"] {
+        edits(&format!(r#"apply_patch "{broken}""#));
+    }
+}
+
+#[test]
+fn what_is_not_told_is_named() {
+    let told = edits(
+        r#"Bash {"command":"sed -i s/a/b/ x"}
+        Bash {"command":"make"}
+        NotebookEdit {"notebook_path":"/r/n.ipynb","new_source":"x"}
+        Read {"file_path":"/r/read"}"#,
+    );
+    assert_eq!((told.commands, told.untold), (2, vec!["n.ipynb".to_owned()]));
+    assert_eq!(told.diff, "");
+}
