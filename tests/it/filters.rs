@@ -148,9 +148,11 @@ fn here_is_the_repository_or_else_the_directory() {
 }
 
 /// Moments around the ends of days on which clocks change, at midnight and elsewhere.
-const ZONES: [(&str, i64); 5] = [
+const ZONES: [(&str, i64); 7] = [
     ("Europe/Berlin", 1_774_738_800),
     ("Europe/Berlin", 1_792_879_200),
+    ("America/New_York", 1_772_953_200),
+    ("America/New_York", 1_793_512_800),
     ("America/Sao_Paulo", 1_541_300_400),
     ("America/Havana", 1_541_307_600),
     ("XXX3YYY2,M11.1.0/0,M2.3.0/0", 1_793_502_000),

@@ -1,12 +1,15 @@
 //! `il stats`, with the real program on sessions made for it: what it says is counted by hand.
 
+use std::path::Path;
+
 use intentloop::event::{Counts, Tokens};
 use intentloop::session::{DERIVED_VERSION, Derived, Ending, Repository};
 use serde_json::{Value, json};
 
+use crate::diff::claude;
 use crate::filters::add;
 use crate::house::{House, said};
-use crate::plain::{run, stdout};
+use crate::plain::{run, stdout, succeed};
 
 /// 2026-05-30T22:30:00Z: the next day in Berlin.
 const LATE_US: i64 = 1_780_180_200_000_000;
@@ -91,4 +94,40 @@ shop     2         50.0%    7      1,065   1m 30s  █████████�
     assert!(text.starts_with(expected), "{text}");
     let (code, _, err) = said(&run(&mut house.il(&["stats", "--tag", "x"])));
     assert_eq!((code, err.as_str()), (Some(1), "il stats: no session to count\n"));
+}
+
+/// What stopped an agent or pushed it on is counted out of what was said.
+#[test]
+fn friction_is_counted() {
+    let house = House::new();
+    let call = |id: &str| json!([{"type": "tool_use", "id": id, "name": "Bash", "input": {}}]);
+    let answer = |id: &str, text: &str| json!([{"type": "tool_result", "tool_use_id": id, "content": text, "is_error": true}]);
+    let refused = "The user doesn't want to proceed with this tool use. The tool use was rejected";
+    let home = claude(
+        Path::new("/home/me/shop"),
+        &[
+            ("user", json!("Build it")),
+            ("assistant", call("t1")),
+            ("user", answer("t1", refused)),
+            ("user", json!([{"type": "text", "text": "[Request interrupted by user]"}])),
+            ("user", json!("continue")),
+            ("assistant", call("t2")),
+            // A tool that fails is not one that was refused.
+            ("user", answer("t2", "no such file")),
+            ("user", json!(" Go on! ")),
+            ("assistant", call("t3")),
+            ("user", answer("t3", refused)),
+            ("user", json!("Keep going.")),
+            ("assistant", json!([{"type": "text", "text": "continue"}])),
+            ("user", json!("continue with the tests")),
+        ],
+    );
+    succeed(house.il(&["import"]).arg(home.path()));
+    let text = stdout(&mut house.il(&["stats", "--json"]));
+    let total = &serde_json::from_str::<Value>(&text).expect("JSON")["total"];
+    let names = ["turns", "interrupts", "approvals", "approvals_rejected", "nudges", "tool_calls"];
+    assert_eq!(names.map(|name| total[name].as_u64()), [5, 1, 2, 2, 3, 3].map(Some), "{total}");
+    let text = stdout(&mut house.il(&["stats"]));
+    let line = "Friction: 1 interrupt, 2 approvals, 2 rejections, 3 nudges";
+    assert!(text.lines().any(|l| l == line), "{text}");
 }
