@@ -109,7 +109,7 @@ impl Agent {
     }
 
     /// How it reads a transcript in pieces, if it does.
-    fn stream(&self) -> Option<fn(&[Long<'_>], &Scope<'_>, &mut dyn Sink) -> Digest> {
+    fn stream(&self) -> Option<Stream> {
         match self.name {
             "claude" => Some(claude::read),
             "codex" => Some(codex::read),
@@ -117,6 +117,9 @@ impl Agent {
         }
     }
 }
+
+/// A reader of transcripts in pieces.
+type Stream = fn(&[Long<'_>], &Scope<'_>, &mut dyn Sink) -> Digest;
 
 /// A file in one piece; None where it is longer than [`WHOLE_LEN_MAX`].
 fn whole(content: &dyn Pieces) -> Option<Vec<u8>> {

@@ -52,7 +52,7 @@ impl Place {
         while text.len() < 30_000 {
             x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             text.push(b' ' + ((x >> 33) % 94) as u8);
-            if text.len() % 77 == 0 {
+            if text.len().is_multiple_of(77) {
                 text.push(b'\n');
             }
         }
