@@ -131,7 +131,7 @@ impl Storage for FileStorage {
     }
 
     fn extend_to(&self, len: u64) -> io::Result<()> {
-        if len > self.size()? { self.file.set_len(len) } else { Ok(()) }
+        file::grow(&self.file, len)
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {

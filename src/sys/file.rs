@@ -77,7 +77,35 @@ pub fn punch(file: &File, offset: u64, len: u64) -> io::Result<()> {
     fallocate(file, Room::Take, offset, len)
 }
 
+/// What filesystems give room in.
+const BLOCK_LEN: u64 = 4096;
+
+/// Makes the file at least `len` bytes long; what is new reads as zero and takes no room. However
+/// long another makes it meanwhile, it is not made shorter: setting its length could do that, and
+/// is done only where the system has no other call.
+pub fn grow(file: &File, len: u64) -> io::Result<()> {
+    let size = file.metadata()?.len();
+    if len <= size {
+        return Ok(());
+    }
+    match fallocate(file, Room::Append, len - 1, 1) {
+        Err(e) if matches!(e.raw_os_error(), None | Some(libc::EOPNOTSUPP | libc::ENOSYS)) => {
+            file.set_len(len)
+        }
+        Err(e) => Err(e),
+        Ok(()) => {
+            // The one block that this took, unless it has become another's.
+            let block = (len - 1) / BLOCK_LEN * BLOCK_LEN;
+            if size <= block && file.metadata()?.len() == len {
+                let _ = punch(file, block, len - block);
+            }
+            Ok(())
+        }
+    }
+}
+
 enum Room {
+    Append,
     Give,
     Take,
 }
@@ -85,6 +113,7 @@ enum Room {
 #[cfg(target_os = "linux")]
 fn fallocate(file: &File, room: Room, offset: u64, len: u64) -> io::Result<()> {
     let mode = match room {
+        Room::Append => 0,
         Room::Give => libc::FALLOC_FL_KEEP_SIZE,
         Room::Take => libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE,
     };

@@ -1,11 +1,13 @@
 //! The store on a real file: sessions written, listed, found, read, followed and refused.
 
+use intentloop::store::storage::Storage;
 use intentloop::store::{
-    Access, Append, Chain, Exit, FILE_NAME, Item, NewSession, State, Store, StreamId, Why,
+    Access, Append, Chain, Exit, FILE_NAME, FileStorage, Item, NewSession, State, Store, StreamId,
+    Why,
 };
 use std::fs;
 use std::io::Read;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// A directory that goes with its test.
@@ -528,4 +530,21 @@ fn seeking_in_a_pack_lands_on_the_block() {
         reader.seek_time(0);
         assert!(matches!(reader.next(), Item::Frame { t_us: 0, .. }));
     }
+}
+
+#[test]
+fn a_file_that_grows_takes_no_room_and_is_never_made_shorter() {
+    let dir = TempDir::new("grow");
+    fs::create_dir_all(dir.path()).unwrap();
+    let path = dir.path().join("file");
+    fs::write(&path, [7; 100]).unwrap();
+    let storage = FileStorage::open(&path, true).unwrap();
+    let before = fs::metadata(&path).unwrap().blocks();
+    for (asked, len) in [(50, 100), (100, 100), (65_536, 65_536), (65_537, 65_537), (9, 65_537)] {
+        storage.extend_to(asked).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().len(), len, "asked for {asked}");
+    }
+    assert_eq!(fs::metadata(&path).unwrap().blocks(), before);
+    let bytes = fs::read(&path).unwrap();
+    assert_eq!((&bytes[..100], bytes[100..].iter().any(|byte| *byte != 0)), (&[7; 100][..], false));
 }
