@@ -398,7 +398,7 @@ impl Reader {
     fn last_page(&self, mut before: impl FnMut(&PageHeader) -> bool) -> Option<PageHeader> {
         let mut hop = Hop::new(self.hop.id.salt, self.hop.id.kind, self.hop.head);
         let mut best: Option<PageHeader> = None;
-        // Asked at each lease: behind the last page that is promised there is no long way to look.
+        // Looked at anew each time: behind the promised page nothing is searched for.
         while let Ok(Some(header)) = hop.next(&*self.storage, self.reach(&hop)) {
             if !before(&header) {
                 break;
