@@ -54,10 +54,15 @@ fn run(args: Args, global: &Global) -> Result<u8> {
 }
 
 fn whole(store: &Store, report: &Report) -> String {
+    let mut sessions = line::count(report.sessions, "session");
+    match report.annexes {
+        0 => {}
+        1 => sessions.push_str(", 1 annex"),
+        n => sessions.push_str(&format!(", {} annexes", line::thousands(n))),
+    }
     let mut out = format!(
-        "{}: whole: {}, {}, {}\n",
+        "{}: whole: {sessions}, {}, {}\n",
         store.path().display(),
-        line::count(report.sessions, "session"),
         line::count(report.pages, "page"),
         line::size(report.bytes),
     );

@@ -27,6 +27,9 @@ pub const PROBLEMS_MAX: usize = 10_000;
 pub struct Report {
     /// Sessions looked at.
     pub sessions: u64,
+    /// Annexes looked at: they hold what was added to a session while it ran, and their ids are
+    /// UUIDs of version 8.
+    pub annexes: u64,
     /// Pages with a sound header.
     pub pages: u64,
     /// Frames whose checksum holds.
@@ -193,7 +196,8 @@ impl Store {
         let mut meter = Meter::new(2 * data_bytes(s, 0..end)?, progress);
         verify_pages(s, sup, end, &known, &mut report, &mut meter)?;
         for entry in self.entries().map_err(|e| io::Error::other(e.to_string()))? {
-            report.sessions += 1;
+            let is_annex = entry.id[6] >> 4 == 8;
+            *(if is_annex { &mut report.annexes } else { &mut report.sessions }) += 1;
             for chain in [Chain::Notes, Chain::Tape] {
                 verify_chain(self.read(&entry, chain), &entry, chain, &mut report, &mut meter);
             }
