@@ -12,7 +12,7 @@ mod model;
 mod random;
 
 use disk::{Fault, World};
-use drive::{Cuts, Tally, explore, fail_each, nearly_full, preempt_each, workload};
+use drive::{Cuts, INDEXED, Tally, explore, fail_each, nearly_full, preempt_each, workload};
 use intentloop::store::storage::Rules;
 
 fn long() -> bool {
@@ -97,6 +97,13 @@ fn another_process_may_come_between_any_two_operations() {
     report("preempted at each operation", &tally);
 }
 
+#[test]
+fn the_index_never_tells_more_or_less_than_the_sessions() {
+    let cuts = Cuts { draws: 8, second: 200, deep: 40, rules: Rules::ALL };
+    let tally = in_parallel(&seeds(6, 200), |seed| explore(&base(seed), &INDEXED, seed, cuts));
+    report("the index", &tally);
+}
+
 /// The negative control: with any one rule broken, some run above must fail.
 #[test]
 fn every_broken_rule_is_noticed() {
@@ -117,6 +124,10 @@ fn every_broken_rule_is_noticed() {
             Cuts { draws: 4, second: 2, deep: 1000, rules },
         )
     };
+    let index: Run = |seed, rules| {
+        let cuts = Cuts { draws: 8, second: 0, deep: 1000, rules };
+        explore(&base(seed), &INDEXED, seed, cuts)
+    };
     let fail: Run = |seed, rules| {
         fail_each(&base(seed), &workload(seed, 40), seed, Fault::Errno(libc::ENOSPC), rules, 3)
     };
@@ -132,6 +143,8 @@ fn every_broken_rule_is_noticed() {
         ("leases without a lock", preempt, Rules { lock_allocation: false, ..all }),
         ("a torn page is written on", fail, Rules { fresh_page_after_error: false, ..all }),
         ("a shortened file is not settled", cut, Rules { settle_end: false, ..all }),
+        ("an index wiser than the notes", index, Rules { sync_before_index: false, ..all }),
+        ("an index that is never old", index, Rules { heed_changes: false, ..all }),
     ];
     let mut caught = 0usize;
     for (name, run, rules) in mutants {

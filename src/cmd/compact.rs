@@ -34,6 +34,7 @@ fn run(_: Args, global: &Global) -> Result<u8> {
     }
     let before = library.bytes_on_disk()?;
     let compacted = store.compact(&mut |p| progress.at(p))?;
+    library.index_if_due();
     drop(progress);
     let after = library.bytes_on_disk()?;
     print(format!(

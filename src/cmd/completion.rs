@@ -8,6 +8,7 @@ use crate::cli::{self, Command, Global, Hint, Operand, Operands, Shell};
 use crate::error::{Error, Result};
 use crate::format::line;
 use crate::library::{Library, STREAMS, Session};
+use crate::session::Filter;
 
 /// `il completion bash|zsh|fish`.
 pub(crate) const COMMAND: Command<Args> = Command {
@@ -58,6 +59,7 @@ fn run(args: Args, global: &Global) -> Result<u8> {
 /// The words of a kind, a line each: the word, and after a tab what it stands for.
 fn words(kind: &str, global: &Global) -> Result<String> {
     let library = Library::open(&home::dir(global)?);
+    let all = Filter::default();
     let words: Vec<String> = match kind {
         "streams" => {
             let newest = library.and_then(|library| Ok((library.find(None)?, library)));
@@ -68,15 +70,15 @@ fn words(kind: &str, global: &Global) -> Result<String> {
         }
         "sessions" => {
             let library = library?;
-            library.sessions()?.take(SESSIONS_MAX).map(|s| described(&s)).collect()
+            library.listed(&all, false)?.take(SESSIONS_MAX).map(|s| described(&s)).collect()
         }
         "tags" => {
             let library = library?;
-            distinct(library.sessions()?.take(LOOKED_AT_MAX).flat_map(|s| s.meta.tags))
+            distinct(library.listed(&all, false)?.take(LOOKED_AT_MAX).flat_map(|s| s.meta.tags))
         }
         _ => {
             let library = library?;
-            distinct(library.sessions()?.take(LOOKED_AT_MAX).filter_map(|s| s.project()))
+            distinct(library.listed(&all, false)?.take(LOOKED_AT_MAX).filter_map(|s| s.project()))
         }
     };
     // A word that cannot stand in a line is none that can be typed.

@@ -87,6 +87,7 @@ fn run(args: Args, global: &Global) -> Result<u8> {
         take(&store, Path::new(path), 0, &mut sum)?;
     }
     progress("");
+    Library::on(store).index_if_due();
     print(sum.text())?;
     let nothing = sum.taken.is_empty() && sum.known == 0;
     Ok(u8::from(nothing || !sum.left.is_empty()))

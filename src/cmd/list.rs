@@ -60,12 +60,7 @@ fn run(args: Args, global: &Global) -> Result<u8> {
     let limit = if args.all { usize::MAX } else { args.limit.unwrap_or(LIMIT_DEFAULT) };
     let now_us = time::wall().unix_us;
     let filter = args.filter.meant()?;
-    let mut sessions = library
-        .sessions()?
-        .map(|session| library.when_derived(session))
-        .filter(|s| s.matches(&filter))
-        .take(limit)
-        .peekable();
+    let mut sessions = library.listed(&filter, true)?.take(limit).peekable();
     if sessions.peek().is_none() && filter != Filter::default() {
         return Err(Error::nothing_found("no session is like that")
             .with_hint("'il list --all' shows the sessions there are"));

@@ -95,8 +95,8 @@ impl Library {
     /// catalog for each.
     pub(super) fn all_annexes(&self) -> &[Entry] {
         self.annexes.get_or_init(|| {
-            let entries = self.store.entries();
-            entries.map_or(Vec::new(), |entries| entries.filter(is_annex).collect())
+            let is_annex = |id: &[u8; 16]| id[VERSION_AT] & 0xf0 == ANNEX_VERSION;
+            self.store.find_where(usize::MAX, &is_annex).unwrap_or_default()
         })
     }
 }

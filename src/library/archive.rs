@@ -81,7 +81,9 @@ pub fn behind(dir: &Path, id: SessionId) {
     if let Ok(Fork::Child) = process::fork() {
         if process::go_behind(None).is_ok() {
             let _ = Library::open_to_change(dir).and_then(|library| {
-                library.rederive(&library.find_at_once(Some(&id.to_string()))?)
+                library.rederive(&library.find_at_once(Some(&id.to_string()))?)?;
+                library.index_if_due();
+                Ok(())
             });
         }
         process::exit_now(0);
@@ -325,7 +327,9 @@ fn finish(dir: &Path, id: SessionId, files: &mut Files) -> Result<()> {
     files.copy(true, &mut addition);
     writer.end(Exit::Unknown, 0)?;
     let session = library.find_at_once(Some(&id.to_string()))?;
-    library.rederive(&session)
+    library.rederive(&session)?;
+    library.index_if_due();
+    Ok(())
 }
 
 /// Whether the process that reads a session's recording is still at it. Its number may be

@@ -73,7 +73,7 @@ impl Library {
     /// # Errors
     /// The catalog cannot be read.
     pub fn running(&self) -> Result<Vec<Session>> {
-        let entries = self.entries()?.into_iter().filter(|entry| entry.state == State::Live);
+        let entries = self.entries()?.filter(|entry| entry.state == State::Live);
         Ok(entries.map(|entry| self.load(entry)).collect())
     }
 
@@ -88,7 +88,7 @@ impl Library {
     }
 
     fn nth(&self, n: usize, said: &str) -> Result<Session> {
-        let entry = self.entries()?.into_iter().nth(n - 1);
+        let entry = self.entries()?.nth(n - 1);
         entry.map(|entry| self.load(entry)).ok_or_else(|| {
             let what = match n {
                 1 => "no sessions yet".to_owned(),

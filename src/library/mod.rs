@@ -16,6 +16,7 @@ mod harness;
 mod history;
 mod import;
 mod natives;
+mod index;
 mod keep;
 mod own;
 mod question;
@@ -32,7 +33,7 @@ use std::sync::OnceLock;
 
 use crate::error::Result;
 use crate::git::Changes;
-use crate::json;
+use crate::json::{self, Value};
 use crate::session::{Ending, Meta, SessionId, Status};
 use crate::store::{Access, Entry, Exit, FOUND_MAX, State, Store, StreamId};
 use crate::sys::signal::Signal;
@@ -166,15 +167,13 @@ impl Library {
     /// # Errors
     /// The catalog cannot be read.
     pub fn sessions(&self) -> Result<impl Iterator<Item = Session> + '_> {
-        Ok(self.entries()?.into_iter().map(|entry| self.load(entry)))
+        Ok(self.entries()?.map(|entry| self.load(entry)))
     }
 
     /// By the time they began: what was imported came late into the catalog.
-    fn entries(&self) -> Result<Vec<Entry>> {
-        let entries = self.store.entries()?.filter(|entry| !added::is_annex(entry));
-        let mut entries: Vec<Entry> = entries.collect();
-        entries.sort_by_key(|entry| std::cmp::Reverse((entry.start_us, entry.id)));
-        Ok(entries)
+    fn entries(&self) -> Result<impl Iterator<Item = Entry> + use<>> {
+        let newest = self.store.newest(false)?.map(|listed| listed.entry);
+        Ok(newest.filter(|entry| !added::is_annex(entry)))
     }
 
     fn load(&self, mut entry: Entry) -> Session {
@@ -193,14 +192,7 @@ impl Library {
                 _ => break,
             }
         }
-        let text = meta.as_ref().and_then(KeptText::from_meta);
-        let changes = meta.as_ref().and_then(|meta| meta.get("changes")).map(Changes::from_json);
-        let mut meta = meta.as_ref().map(Meta::from_json).unwrap_or_default();
-        if meta.started == WallTime::default() {
-            meta.started = time::local(entry.start_us);
-        }
-        let status = status_of(&entry, &meta);
-        Session { id: SessionId(entry.id), meta, status, changes, entry, text }
+        Session::known_by(entry, meta.as_ref())
     }
 
     /// What is known of a session at this moment: others may have added to it since it was loaded.
@@ -217,6 +209,18 @@ impl Library {
 }
 
 impl Session {
+    /// The session of which `meta` is known.
+    fn known_by(entry: Entry, meta: Option<&Value>) -> Session {
+        let text = meta.and_then(KeptText::from_meta);
+        let changes = meta.and_then(|meta| meta.get("changes")).map(Changes::from_json);
+        let mut meta = meta.map(Meta::from_json).unwrap_or_default();
+        if meta.started == WallTime::default() {
+            meta.started = time::local(entry.start_us);
+        }
+        let status = status_of(&entry, &meta);
+        Session { id: SessionId(entry.id), meta, status, changes, entry, text }
+    }
+
     /// Microseconds from its begin to its end, or to `now_us` (since 1970) while it runs; None if
     /// the recorder was killed, for then nobody noted the end.
     pub fn duration_us(&self, now_us: i64) -> Option<u64> {

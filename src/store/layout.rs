@@ -823,7 +823,7 @@ fn put<const N: usize>(b: &mut [u8], at: usize, value: [u8; N]) {
     b[at..at + N].copy_from_slice(&value);
 }
 
-fn array_at<const N: usize>(b: &[u8], at: usize) -> [u8; N] {
+pub(super) fn array_at<const N: usize>(b: &[u8], at: usize) -> [u8; N] {
     let mut array = [0; N];
     array.copy_from_slice(&b[at..at + N]);
     array
@@ -833,11 +833,11 @@ fn u16_at(b: &[u8], at: usize) -> u16 {
     u16::from_le_bytes(array_at(b, at))
 }
 
-fn u32_at(b: &[u8], at: usize) -> u32 {
+pub(super) fn u32_at(b: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(array_at(b, at))
 }
 
-fn u64_at(b: &[u8], at: usize) -> u64 {
+pub(super) fn u64_at(b: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(array_at(b, at))
 }
 

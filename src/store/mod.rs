@@ -21,6 +21,7 @@ mod keeper;
 mod writer;
 mod reader;
 mod house;
+mod index;
 mod copy;
 mod verify;
 mod backup;
@@ -31,6 +32,7 @@ mod pack;
 pub use copy::{Change, Compacted, Copied};
 pub use file::FileStorage;
 pub use house::{Freed, Progress, Usage};
+pub use index::{FACTS_LEN_MAX, HINT_LEN, Hint, INDEX_EVERY, Listed, Newest, Test, Told};
 pub use layout::Exit;
 pub use reader::{Item, Reader, Why};
 pub use repair::{KEPT_MAX, Repaired, repair};
@@ -345,7 +347,7 @@ impl Store {
         let (storage, sup) = self.refreshed()?;
         let used = catalog::slots_used(&*storage, &sup)
             .map_err(|e| self.error("cannot list the sessions in", &e))?;
-        Ok(Entries { storage, sup, next: used, page: None })
+        Ok(Entries { storage, sup, next: used, used, floor: 0, page: None, indexes: Vec::new() })
     }
 
     /// Sessions whose id begins or ends with `text` (hexadecimal, hyphens or not), newest first,
@@ -356,17 +358,14 @@ impl Store {
         if wanted.is_empty() || wanted.len() > 32 || !wanted.iter().all(u8::is_ascii_hexdigit) {
             return Ok(Vec::new());
         }
-        let mut found = Vec::new();
-        for entry in self.entries()? {
-            let hex = hex_of(&entry.id);
-            if hex.starts_with(&wanted) || hex.ends_with(&wanted) {
-                found.push(entry);
-                if found.len() >= max.min(FOUND_MAX) {
-                    break;
-                }
-            }
-        }
-        Ok(found)
+        let digits = std::str::from_utf8(&wanted).unwrap_or_default();
+        let number = u128::from_str_radix(digits, 16).unwrap_or_default();
+        let rest = 128 - 4 * wanted.len() as u32;
+        let is_meant = |id: &[u8; 16]| {
+            let id = u128::from_be_bytes(*id);
+            id >> rest == number || id << rest == number << rest
+        };
+        self.find_where(max.min(FOUND_MAX), &is_meant)
     }
 
     /// Whether a process has the session: records it, adds to it, packs it.
@@ -489,34 +488,64 @@ pub struct Entries {
     sup: Super,
     /// The slot after the next one to look at.
     next: u32,
+    /// The slot after the last one in use.
+    used: u32,
+    /// The last slot to look at.
+    floor: u32,
     page: Option<(u32, Box<[u8; PAGE_LEN]>)>,
+    /// Sessions that were passed over because they carry an index.
+    indexes: Vec<Entry>,
+}
+
+impl Entries {
+    /// From the start again.
+    fn anew(&self) -> Entries {
+        let (storage, sup) = (Arc::clone(&self.storage), self.sup.clone());
+        let (next, used) = (self.used, self.used);
+        Entries { storage, sup, next, used, floor: 0, page: None, indexes: Vec::new() }
+    }
+
+    /// The session in a slot, if it is one.
+    fn entry_at(&mut self, slot: u32) -> Option<Entry> {
+        let raw = catalog::decode_entry(self.page_of(slot)?, slot);
+        entry_of(&*self.storage, raw).filter(|entry| !is_index(entry))
+    }
+
+    /// The page of a slot. One that cannot be read is one of no entries: verify will name it.
+    fn page_of(&mut self, slot: u32) -> Option<&[u8; PAGE_LEN]> {
+        let index = slot / ENTRIES_PER_PAGE;
+        if self.page.as_ref().is_none_or(|(held, _)| *held != index) {
+            let page = catalog::read_page(&*self.storage, &self.sup, index);
+            self.page = page.ok().map(|page| (index, page));
+        }
+        self.page.as_ref().map(|(_, page)| &**page)
+    }
+}
+
+fn is_index(entry: &Entry) -> bool {
+    entry.raw.identity.as_ref().is_some_and(index::is_index)
 }
 
 impl Iterator for Entries {
     type Item = Entry;
 
     fn next(&mut self) -> Option<Entry> {
-        while self.next > 0 {
+        while self.next > self.floor {
             self.next -= 1;
             let slot = self.next;
-            let index = slot / ENTRIES_PER_PAGE;
-            if self.page.as_ref().is_none_or(|(held, _)| *held != index) {
-                // A page that cannot be read is one of no entries: verify will name it.
-                self.page = catalog::read_page(&*self.storage, &self.sup, index)
-                    .ok()
-                    .map(|page| (index, page));
-            }
-            if self
-                .page
-                .as_ref()
-                .is_none_or(|(_, page)| layout::is_zero(&page[layout::ENTRY_LEN..]))
-            {
-                self.next = index * ENTRIES_PER_PAGE;
-                continue;
-            }
-            let raw = self.page.as_ref().map(|(_, page)| catalog::decode_entry(page, slot));
-            if let Some(entry) = raw.and_then(|raw| entry_of(&*self.storage, raw)) {
-                return Some(entry);
+            let raw = match self.page_of(slot) {
+                Some(page) if !layout::is_zero(&page[layout::ENTRY_LEN..]) => {
+                    catalog::decode_entry(page, slot)
+                }
+                _ => {
+                    self.next = slot / ENTRIES_PER_PAGE * ENTRIES_PER_PAGE;
+                    continue;
+                }
+            };
+            match entry_of(&*self.storage, raw) {
+                Some(entry) if is_index(&entry) => self.indexes.push(entry),
+                Some(entry) => return Some(entry),
+                None => {}
             }
         }
         None
@@ -638,11 +667,6 @@ fn read_super(s: &dyn Storage, access: Access) -> Result<Super> {
 
 fn blank_identity() -> Identity {
     Identity { id: [0; 16], start_us: 0, tape_head: 0, notes_head: 0, label: [0; 16] }
-}
-
-fn hex_of(id: &[u8; 16]) -> Vec<u8> {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    id.iter().flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]]).collect()
 }
 
 fn make_dir(dir: &Path) -> Result<()> {

@@ -132,6 +132,8 @@ pub struct Rules {
     pub lock_allocation: bool,
     pub fresh_page_after_error: bool,
     pub settle_end: bool,
+    pub sync_before_index: bool,
+    pub heed_changes: bool,
 }
 
 impl Rules {
@@ -146,6 +148,8 @@ impl Rules {
         lock_allocation: true,
         fresh_page_after_error: true,
         settle_end: true,
+        sync_before_index: true,
+        heed_changes: true,
     };
 }
 
@@ -155,6 +159,9 @@ pub const LOCK_ALLOC: u64 = 1 << 62;
 pub const LOCK_GATE: u64 = LOCK_ALLOC + 1;
 /// The byte of whoever deletes.
 pub const LOCK_PRUNE: u64 = LOCK_ALLOC + 2;
+
+/// The byte of whoever writes the index.
+pub const LOCK_INDEX: u64 = LOCK_ALLOC + 3;
 
 /// The byte that the owner of a slot holds for life.
 pub fn lock_of_slot(slot: u32) -> u64 {

@@ -418,6 +418,9 @@ fn salvage_all(
             continue;
         }
         let identity = named.unwrap_or_else(|| nameless(salt));
+        if super::index::is_index(&identity) {
+            continue;
+        }
         if known.contains(&identity.id) {
             sum.known += 1;
             continue;

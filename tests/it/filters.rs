@@ -5,9 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use intentloop::session::{Ending, Intent, Meta, Repository, SessionId};
+use intentloop::session::{Ending, Filter, Intent, Meta, Repository, SessionId, Status};
 use intentloop::store::{Access, NewSession, Store};
 use intentloop::time::WallTime;
+use intentloop::{Library, Session};
 
 use crate::house::House;
 use crate::plain::{program, run, stdout};
@@ -229,4 +230,105 @@ fn words_that_are_no_filter_are_usage_errors() {
         assert_eq!(output.status.code(), Some(2));
         assert!(said.starts_with(&format!("il list: {flag} '{value}': {why}")), "{said}");
     }
+}
+
+/// What a list shows of a session, as text.
+fn shown(session: &Session) -> String {
+    let meta = &session.meta;
+    let derived =
+        meta.derived.as_ref().map(|d| (d.prompt.clone(), d.model.clone(), d.counts.clone()));
+    format!(
+        "{} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {} {derived:?}",
+        session.id,
+        session.status.name(),
+        session.duration_us(0),
+        session.agent(),
+        session.project(),
+        meta.argv,
+        meta.started,
+        meta.name,
+        meta.ending.as_ref().map(|ending| (ending.exit_code, ending.signal.clone())),
+        meta.pinned,
+    )
+}
+
+/// Lists by every filter are what the sessions themselves say, each of them asked.
+fn check_lists(house: &House, what: &str) {
+    let library = Library::open(&house.dir()).expect("a library");
+    let text = |text: &str| Some(text.to_owned());
+    let filters = [
+        Filter::default(),
+        Filter { statuses: vec![Status::Lost], ..Filter::default() },
+        Filter { statuses: vec![Status::Failed, Status::Interrupted], ..Filter::default() },
+        Filter { after_us: Some(4), before_us: Some(9), ..Filter::default() },
+        Filter { project: text("shop"), ..Filter::default() },
+        Filter { place: Some("/r/shop".into()), ..Filter::default() },
+        Filter { agent: text("Claude"), ..Filter::default() },
+        Filter { model: text("opus"), ..Filter::default() },
+        Filter { intent: text("auth-1"), ..Filter::default() },
+        Filter { tags: vec!["x".into()], ..Filter::default() },
+        Filter { tags: vec!["x".into(), "y".into()], ..Filter::default() },
+        Filter { file: Some("/r/shop/src".into()), ..Filter::default() },
+        Filter { search: text("hello"), ..Filter::default() },
+    ];
+    for filter in &filters {
+        let asked = library.sessions().expect("sessions").filter(|s| s.matches(filter));
+        let asked: Vec<String> = asked.map(|session| shown(&session)).collect();
+        let listed = library.listed(filter, true).expect("a list");
+        let listed: Vec<String> = listed.map(|session| shown(&session)).collect();
+        assert_eq!(listed, asked, "{what}: {filter:?}");
+    }
+    for session in library.sessions().expect("sessions") {
+        let id = session.id.to_string();
+        for part in [&id[..], &id[9..], &id[24..]] {
+            let found = library.find(Some(part)).map(|found| found.id);
+            assert_eq!(found.ok(), Some(session.id), "{what}: {part}");
+        }
+    }
+}
+
+#[test]
+fn the_index_tells_what_the_sessions_say() {
+    let house = House::new();
+    let repository = |root: &str| Some(Repository { root: root.into(), ..Repository::default() });
+    let mut ids = Vec::new();
+    for n in 1..=12 {
+        ids.push(add(&house, n, (n % 3) as u8, |m| {
+            m.argv = match n % 4 {
+                0 => words("claude -p hello --model opus-4"),
+                1 => words("make src/main.rs"),
+                _ => vec!["sh".into(), "-c".into(), "exit \u{1b}[3m".into()],
+            };
+            m.cwd = Some("/r/shop/src".into());
+            m.repository = repository(if n % 2 == 0 { "/r/shop" } else { "/r/other" });
+            m.tags =
+                [vec![], vec!["x".into()], vec!["x".into(), "y".into()]][n as usize % 3].clone();
+            m.intent =
+                (n == 5).then(|| Intent { id: "auth-1".into(), title: Some("Login".into()) });
+            m.name = (n == 6).then(|| "n".repeat(5000));
+        }));
+    }
+    let index = || {
+        let store = Store::open(&house.dir(), Access::Write).expect("a store");
+        assert!(Library::on(store).index().expect("an index"));
+    };
+    let il = |args: &[&str]| drop(stdout(&mut house.il(args)));
+    check_lists(&house, "without one");
+    index();
+    check_lists(&house, "with one");
+    il(&["pin", &ids[3]]);
+    il(&["mark", "--session", &ids[4], "here"]);
+    check_lists(&house, "a session was added to");
+    il(&["rm", &ids[0]]);
+    add(&house, 5, 0, |m| m.tags = vec!["x".into()]);
+    add(&house, 100, 0, |m| m.argv = words("codex"));
+    check_lists(&house, "one has gone, an old and a new one came");
+    index();
+    check_lists(&house, "written anew");
+    let store = Store::open(&house.dir(), Access::Write).expect("a store");
+    store.compact(&mut |_| ()).expect("compacted");
+    check_lists(&house, "compacted");
+    index();
+    check_lists(&house, "and written anew");
+    assert_eq!(store.verify(&mut |_| ()).expect("a report").problem_count, 0);
 }

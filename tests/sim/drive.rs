@@ -2,7 +2,7 @@
 //! and what is left is compared with the model.
 
 use crate::disk::{Disk, Fault, Op, World};
-use crate::model::{Model, Record, Session, Stop, Wish, content, id_of};
+use crate::model::{Model, Record, Session, Stop, Wish, content, id_of, told_of};
 use crate::random::Random;
 use intentloop::store::storage::Rules;
 use intentloop::store::{Append, Entry, Exit, NewSession, Store, StreamId, Writer};
@@ -46,6 +46,8 @@ pub enum Step {
     },
     /// Every writer dies, and the store is compacted.
     Compact,
+    /// The index is written anew.
+    Index,
 }
 
 /// What came of exploring workloads.
@@ -176,6 +178,10 @@ impl Driver {
             Step::PruneTape { k } => self.give_back(k, true),
             Step::Seal => {
                 let _ = self.store.seal_lost();
+            }
+            Step::Index => {
+                let store = self.store.clone();
+                let _ = self.store.write_index(&mut |entry| told_of(&store, entry));
             }
             Step::Pack { k } => {
                 if let Some((n, entry)) = self.idle(k)
@@ -411,11 +417,16 @@ fn second(world: World, mut model: Model, stop: Stop, seed: u64, cuts: Cuts) -> 
         Step::Append { w: 0, stream: StreamId::STDOUT, len: 17_000 },
         Step::Sync { w: 0 },
         Step::End { w: 1, behind: true },
+        Step::Index,
         Step::Pack { k: k / 5 },
         Step::PruneTape { k: k / 7 },
         Step::Append { w: 0, stream: StreamId::STDOUT, len: 90 },
         Step::Remove { k: k / 3 },
         Step::End { w: 0, behind: false },
+        Step::Resume { k: k / 2 },
+        Step::Append { w: 0, stream: StreamId::META, len: 50 },
+        Step::End { w: 0, behind: false },
+        Step::Index,
         Step::Compact,
     ];
     explore_from(world, model, &steps, seed, Cuts { second: 0, draws: 2, ..cuts })
@@ -429,6 +440,28 @@ fn brief(op: &Op) -> String {
         other => format!("{other:?}"),
     }
 }
+
+/// A workload of which the index is to tell: what was added and not synced, and what changed since.
+pub const INDEXED: [Step; 18] = [
+    Step::Begin,
+    Step::Append { w: 0, stream: StreamId::META, len: 40 },
+    Step::Kill { w: 0 },
+    Step::Index,
+    Step::Begin,
+    Step::Append { w: 0, stream: StreamId::META, len: 60 },
+    Step::Kill { w: 0 },
+    Step::Index,
+    Step::Resume { k: 0 },
+    Step::Append { w: 0, stream: StreamId::META, len: 80 },
+    Step::End { w: 0, behind: false },
+    Step::Resume { k: 1 },
+    Step::Append { w: 0, stream: StreamId::META, len: 30 },
+    Step::Kill { w: 0 },
+    Step::Index,
+    Step::Remove { k: 0 },
+    Step::Begin,
+    Step::Index,
+];
 
 /// A workload drawn from `seed`.
 pub fn workload(seed: u64, len: usize) -> Vec<Step> {
@@ -455,7 +488,8 @@ pub fn workload(seed: u64, len: usize) -> Vec<Step> {
         let stream = streams[random.below(7) as usize];
         steps.push(match random.below(100) {
             0..6 => Step::Begin,
-            6..72 => Step::Append { w, stream, len: bytes },
+            6..70 => Step::Append { w, stream, len: bytes },
+            70..72 => Step::Index,
             72..80 => Step::Sync { w },
             80..82 => Step::End { w, behind: false },
             82..85 => Step::End { w, behind: true },

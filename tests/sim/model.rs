@@ -1,7 +1,10 @@
 //! What the store was told, and what it must therefore still know.
 
+use intentloop::hash::crc32c;
 use intentloop::store::storage::Storage;
-use intentloop::store::{Chain, Entry, Item, Problem, State, Store, StreamId, salvage_from};
+use intentloop::store::{
+    Chain, Entry, Hint, Item, Listed, Problem, State, Store, StreamId, Told, salvage_from,
+};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -81,6 +84,15 @@ pub fn content(id: &[u8; 16], index: usize, len: usize) -> Vec<u8> {
     bytes
 }
 
+/// What the index is told of a session: its last META record.
+pub fn told_of(store: &Store, entry: &Entry) -> Option<Told> {
+    let (t_us, meta) = store.last_record(entry, StreamId::META)?;
+    let facts = [t_us.to_le_bytes().as_slice(), &crc32c(0, &meta).to_le_bytes()].concat();
+    let mut hint = Hint::default();
+    hint[..facts.len()].copy_from_slice(&facts);
+    Some(Told { hint, facts })
+}
+
 impl Model {
     /// A sync came back: all that was handed over before it is durable.
     pub fn synced(&mut self) {
@@ -116,6 +128,7 @@ impl Model {
                 return Err(format!("session {:02x?} is listed twice", entry.id));
             }
         }
+        self.check_index(&store, &listed)?;
         let mut read = 0;
         for session in &self.sessions {
             let must = match stop {
@@ -138,6 +151,40 @@ impl Model {
             Some(id) => Err(format!("session {id:02x?} was never begun")),
             None => Ok(read),
         }
+    }
+
+    /// That the index lists the sessions there are, and tells of them what they say themselves.
+    fn check_index(&self, store: &Store, listed: &HashMap<[u8; 16], Entry>) -> Result<(), String> {
+        let newest = || store.newest(true).map_err(|e| format!("newest: {e}"));
+        let all: Vec<Listed> = newest()?.collect();
+        if all.len() != listed.len() || all.iter().any(|it| !listed.contains_key(&it.entry.id)) {
+            return Err(format!("{} sessions by time, {} in all", all.len(), listed.len()));
+        }
+        if !all.is_sorted_by_key(|it| std::cmp::Reverse((it.entry.start_us, it.entry.id))) {
+            return Err("the sessions come out of order".to_owned());
+        }
+        for Listed { entry, facts } in &all {
+            let found = store.find_where(2, &|id| *id == entry.id).map_err(|e| e.to_string())?;
+            if found.len() != 1 || found[0].slot != entry.slot {
+                return Err(format!("session {:02x?} is not found", &entry.id[14..]));
+            }
+            // A sync that failed may have forgotten what a later one did not bring back.
+            let forgotten = |session: &Session| session.records.iter().any(|r| r.forgotten);
+            if self.sessions.iter().any(|session| session.id == entry.id && forgotten(session)) {
+                continue;
+            }
+            let told = told_of(store, entry);
+            if facts.is_some() && *facts != told.as_ref().map(|told| told.facts.clone()) {
+                return Err(format!("session {:02x?}: the index is wrong", &entry.id[14..]));
+            }
+            let Some(told) = told else { continue };
+            let mut newest = newest()?;
+            let is_it = |_: i64, hint: &Hint| *hint == told.hint;
+            if !std::iter::from_fn(|| newest.next_where(&is_it)).any(|it| it.entry.id == entry.id) {
+                return Err(format!("session {:02x?}: passed over", &entry.id[14..]));
+            }
+        }
+        Ok(())
     }
 
     /// As `check`, and that verify finds no fault of the store's own, and that a salvage from the
