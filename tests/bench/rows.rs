@@ -290,17 +290,40 @@ pub fn memory(bench: &Bench) -> Vec<Row> {
     vec![row("peak memory in a flood", in_flood), row("peak memory, reader stopped", stalled)]
 }
 
-/// The newest of very many sessions, nothing of them in memory.
+/// Very many sessions: what one waits for who looks at them. Whole processes; where it says cold,
+/// nothing of the store is in memory. The index is as old as it gets.
 pub fn list(bench: &Bench) -> Vec<Row> {
-    sessions::fill(&bench.dir.join("home"), SESSIONS);
-    let rows = [
-        ("il list, 20 newest of 100,000, cold", &["list", "--limit", "20"][..], 21, 10, true),
+    let home = sessions::many(SESSIONS);
+    let ids = list_lines(bench, &home, &["completion", "sessions"]);
+    let newest = &ids[7][..13];
+    let all = SESSIONS as usize;
+    // How many sessions are tagged, failed, of a day, and so on, `sessions::many` says.
+    let rows: [(&str, &[&str], usize, u64, bool); 15] = [
+        ("il list, 20 newest of 100,000, cold", &["list"], 21, 10, true),
+        ("il last, of 100,000, cold", &["last"], 0, 10, true),
+        ("il show, by the beginning of an id, cold", &["show", newest], 0, 10, true),
+        ("the same of an early one", &["show", "019b76df-3be0"], 0, 10, true),
+        ("the same by the end of an id", &["show", "2ce22b4ed990ad"], 0, 10, true),
+        ("il list --all of 100,000, piped", &["list", "--all"], all + 1, 500, false),
+        ("il list --tag of 5 in 100,000", &["list", "--tag", "rare"], 6, 50, false),
+        ("il list --status of none in 100,000", &["list", "--status", "interrupted"], 0, 50, false),
+        ("il list --agent of none in 100,000", &["list", "--agent", "aider"], 0, 50, false),
+        ("il list --project of none in 100,000", &["list", "--project", "other"], 0, 50, false),
+        ("il list --here of none in 100,000", &["list", "--here"], 0, 50, false),
+        (
+            "il list of the first day of 100,000",
+            &["list", "--before", "2026-01-01T23:59:59Z", "--all"],
+            1441,
+            50,
+            false,
+        ),
         ("a session's id completed, of 100,000", &["completion", "sessions"], 100, 20, false),
-        ("a tag completed, of 100,000", &["completion", "tags"], 0, 20, false),
+        ("a tag completed, of 100,000", &["completion", "tags"], 1, 20, false),
+        ("a project completed, of 100,000", &["completion", "projects"], 43, 20, false),
     ];
     let rows = rows.map(|(what, words, lines, bar_ms, cold)| {
         let mut times: Vec<_> =
-            (0..bench.rounds).map(|_| list_once(bench, words, lines, cold)).collect();
+            (0..bench.rounds).map(|_| list_once(bench, &home, words, lines, cold)).collect();
         let time = median(&mut times);
         Row {
             what,
@@ -309,20 +332,30 @@ pub fn list(bench: &Bench) -> Vec<Row> {
             met: Some(time <= Duration::from_millis(bar_ms)),
         }
     });
-    bench.forget();
     rows.into()
 }
 
-fn list_once(bench: &Bench, words: &[&str], lines: usize, cold: bool) -> Duration {
-    if cold {
-        forget_caches(bench);
-    }
-    let start = Instant::now();
-    let output = bench.il().args(words).stdin(Stdio::null()).output().unwrap();
-    let time = start.elapsed();
+/// The lines that il prints about the store in `home`.
+fn list_lines(bench: &Bench, home: &Path, words: &[&str]) -> Vec<String> {
+    let output = bench.il().env("INTENTLOOP_HOME", home).args(words).output().unwrap();
     assert!(output.status.success(), "{}", output.stderr.escape_ascii());
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+/// How long il takes, which must print so many lines; with 0, something or nothing.
+fn list_once(bench: &Bench, home: &Path, words: &[&str], lines: usize, cold: bool) -> Duration {
+    if cold {
+        forget_caches(home);
+    }
+    let mut il = bench.il();
+    il.env("INTENTLOOP_HOME", home).args(words).stdin(Stdio::null());
+    let start = Instant::now();
+    let output = il.output().unwrap();
+    let time = start.elapsed();
+    let said = output.stderr.escape_ascii();
+    assert!(output.status.success() || lines == 0 && output.stdout.is_empty(), "{said}");
     let printed = output.stdout.iter().filter(|&&byte| byte == b'\n').count();
-    assert_eq!(printed, lines, "{}", output.stdout.escape_ascii());
+    assert!(lines == 0 || printed == lines, "{printed} of {lines} lines: {said}");
     time
 }
 
@@ -409,16 +442,12 @@ pub fn wait_with_peak(mut child: std::process::Child) -> Option<u64> {
     peak
 }
 
-/// Makes the kernel forget the store's and the program's bytes: all files' where we may.
-fn forget_caches(bench: &Bench) {
-    rustix::fs::sync();
-    if fs::write("/proc/sys/vm/drop_caches", "3").is_ok() {
-        return;
-    }
-    let home = fs::read_dir(bench.dir.join("home")).unwrap();
-    let store = home.map(|entry| entry.unwrap().path());
-    for path in store.chain([env!("CARGO_BIN_EXE_il").into()]) {
-        let file = fs::File::open(path).unwrap();
+/// Makes the kernel forget the bytes of the store in `home`.
+fn forget_caches(home: &Path) {
+    for entry in fs::read_dir(home).unwrap() {
+        let file = fs::File::open(entry.unwrap().path()).unwrap();
+        // Bytes that the disk does not have yet cannot be forgotten.
+        file.sync_data().unwrap();
         rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
     }
 }
