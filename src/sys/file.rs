@@ -97,7 +97,7 @@ pub fn grow(file: &File, len: u64) -> io::Result<()> {
             // The one block that this took, unless it has become another's.
             let block = (len - 1) / BLOCK_LEN * BLOCK_LEN;
             if size <= block && file.metadata()?.len() == len {
-                let _ = punch(file, block, len - block);
+                let _ = punch(file, block, BLOCK_LEN);
             }
             Ok(())
         }

@@ -85,7 +85,7 @@ fn metas(number: u32) -> (Meta, Meta) {
         3 => vec!["python3".into(), format!("tools/report-{}.py", number % 97)],
         _ => vec!["make".into(), format!("test{number}")],
     };
-    let root = format!("/home/me/work/project-{:02}", number % 43);
+    let root = format!("/home/me/src/project-{:02}", number % 43);
     let mut tags = Vec::new();
     if number.is_multiple_of(9) {
         tags.push("nightly".to_owned());

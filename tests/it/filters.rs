@@ -280,7 +280,7 @@ fn check_lists(house: &House, what: &str) {
     }
     for session in library.sessions().expect("sessions") {
         let id = session.id.to_string();
-        for part in [&id[..], &id[9..], &id[24..]] {
+        for part in [&id[..], &id[..35], &id[19..]] {
             let found = library.find(Some(part)).map(|found| found.id);
             assert_eq!(found.ok(), Some(session.id), "{what}: {part}");
         }
