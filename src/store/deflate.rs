@@ -1,52 +1,169 @@
-//! DEFLATE (RFC 1951), both ways, for data that has come to rest. Pure functions of bytes; the
-//! decoder is total and never makes more output than it was told to expect.
+//! DEFLATE (RFC 1951), and a dialect of it for whole blocks of a pack, both ways, for data that has
+//! come to rest. Pure functions of bytes; the decoder is total and never makes more output than it
+//! was told to expect.
 
-/// How far back a match may reach.
-const WINDOW_LEN: usize = 32 * 1024;
+mod parse;
+
+use parse::Parser;
+
 const MATCH_MIN: usize = 3;
-const MATCH_MAX: usize = 258;
-const HASH_BITS: u32 = 15;
-/// Most earlier places that are compared at each byte.
-const CHAIN_MAX: usize = 96;
-/// A match of this length is not improved upon.
-const GOOD_ENOUGH: usize = 130;
-/// Most literals and matches that share a pair of codes.
-const TOKENS_MAX: usize = 20_000;
-const LITERALS: usize = 286;
-const DISTANCES: usize = 30;
 const END_OF_BLOCK: usize = 256;
 const CODE_LEN_MAX: usize = 15;
+/// Most places, most recent first, that a match can name without its distance.
+const RECENT_MAX: usize = 3;
 /// The order in which the lengths of the code-length code are stored (RFC 1951, 3.2.7).
 const LENGTH_ORDER: [usize; 19] =
     [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
-const LENGTH_BASE: [u16; 29] = [
-    3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131,
-    163, 195, 227, 258,
-];
-const LENGTH_EXTRA: [u8; 29] =
-    [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0];
-const DISTANCE_BASE: [u16; 30] = [
-    1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193, 257, 385, 513, 769, 1025, 1537,
-    2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577,
-];
-const DISTANCE_EXTRA: [u8; 30] = [
-    0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13,
-    13,
-];
+
+/// What can be said in a stream, and how.
+#[derive(Debug)]
+pub struct Dialect {
+    /// How far back a match may reach, and how long it may be.
+    reach: usize,
+    match_max: usize,
+    /// Symbols for literals and lengths, and for distances.
+    literals: usize,
+    distances: usize,
+    /// Distances used last that have a symbol of their own, the first after all distances.
+    recent: usize,
+    /// Bits of the number of symbols of either code.
+    literal_count_bits: u8,
+    distance_count_bits: u8,
+    /// The longest match has a symbol of its own (RFC 1951, 3.2.5).
+    longest_is_special: bool,
+}
+
+/// RFC 1951.
+pub const PLAIN: Dialect = Dialect {
+    reach: 32 << 10,
+    match_max: 258,
+    literals: 286,
+    distances: 30,
+    recent: 0,
+    literal_count_bits: 5,
+    distance_count_bits: 5,
+    longest_is_special: true,
+};
+
+/// The same with longer arms: a match reaches over a whole block of a pack, may be as long, and can
+/// say "from as far back as one of the last three". Lengths and distances go on as they begin.
+pub const WIDE: Dialect = Dialect {
+    reach: 256 << 10,
+    match_max: 64 << 10,
+    literals: 257 + 60,
+    distances: 36,
+    recent: RECENT_MAX,
+    literal_count_bits: 6,
+    distance_count_bits: 6,
+    longest_is_special: false,
+};
+
+impl Dialect {
+    /// The symbol of a length, and the bits after it: their value and number.
+    fn length_symbol(&self, len: usize) -> (usize, u32, u8) {
+        if self.longest_is_special && len == self.match_max {
+            return (self.literals - 1, 0, 0);
+        }
+        let over = (len - MATCH_MIN) as u32;
+        if over < 8 {
+            return (257 + over as usize, 0, 0);
+        }
+        let extra = over.ilog2() - 2;
+        let symbol = 257 + 4 + 4 * extra + ((over >> extra) & 3);
+        (symbol as usize, over & ((1 << extra) - 1), extra as u8)
+    }
+
+    /// The least length of a symbol, and the number of the bits after it.
+    fn length_of(&self, symbol: usize) -> Option<(usize, u8)> {
+        if symbol >= self.literals {
+            return None;
+        }
+        if self.longest_is_special && symbol == self.literals - 1 {
+            return Some((self.match_max, 0));
+        }
+        let at = symbol - 257;
+        if at < 8 {
+            return Some((MATCH_MIN + at, 0));
+        }
+        let extra = at / 4 - 1;
+        Some((MATCH_MIN + ((4 + at % 4) << extra), extra as u8))
+    }
+
+    /// The symbol of a distance, as [`Dialect::length_symbol`].
+    fn distance_symbol(&self, distance: usize) -> (usize, u32, u8) {
+        let back = (distance - 1) as u32;
+        if back < 4 {
+            return (back as usize, 0, 0);
+        }
+        let extra = back.ilog2() - 1;
+        let symbol = 2 + 2 * extra + ((back >> extra) & 1);
+        (symbol as usize, back & ((1 << extra) - 1), extra as u8)
+    }
+
+    fn distance_of(&self, symbol: usize) -> Option<(usize, u8)> {
+        if symbol >= self.distances {
+            return None;
+        }
+        if symbol < 4 {
+            return Some((symbol + 1, 0));
+        }
+        let extra = symbol / 2 - 1;
+        Some((((2 + symbol % 2) << extra) + 1, extra as u8))
+    }
+}
+
+/// How hard to look for what saves a byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// A few tens of megabytes a second.
+    Quick,
+    /// A few megabytes a second.
+    Thorough,
+}
+
+/// The distances used last, the most recent first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Recent([usize; RECENT_MAX]);
+
+impl Recent {
+    fn new() -> Recent {
+        Recent([1, 2, 3])
+    }
+
+    /// Where `distance` is among them.
+    fn place_of(&self, distance: usize) -> Option<usize> {
+        self.0.iter().position(|known| *known == distance)
+    }
+
+    fn used(&mut self, distance: usize) {
+        let place = self.place_of(distance).unwrap_or(RECENT_MAX - 1);
+        self.0.copy_within(..place, 1);
+        self.0[0] = distance;
+    }
+}
+
+/// Bytes as they are, or a match: so many bytes from so far back.
+#[derive(Clone, Copy, Debug)]
+enum Token {
+    Literal(u8),
+    Match { len: usize, distance: usize },
+}
 
 /// Compresses the parts as one stream. Each part gets codes of its own: parts of different nature
 /// do not spoil each other's statistics.
-pub fn deflate(parts: &[&[u8]]) -> Vec<u8> {
+pub fn deflate(dialect: &Dialect, effort: Effort, parts: &[&[u8]]) -> Vec<u8> {
     let bytes = parts.concat();
-    let mut finder = Finder::new(&bytes);
+    let mut parser = Parser::new(dialect, effort, &bytes);
     let mut out = BitWriter::default();
+    let mut recent = Recent::new();
     let mut end = 0;
     for (i, part) in parts.iter().enumerate() {
         end += part.len();
         loop {
-            let tokens = finder.tokens(end);
-            let part_done = finder.at == end;
-            write_block(&mut out, &tokens, part_done && i + 1 == parts.len());
+            let tokens = parser.tokens(end, recent);
+            let part_done = parser.at == end;
+            let last = part_done && i + 1 == parts.len();
+            write_block(dialect, &mut out, &tokens, &mut recent, last);
             if part_done {
                 break;
             }
@@ -56,25 +173,28 @@ pub fn deflate(parts: &[&[u8]]) -> Vec<u8> {
 }
 
 /// Decompresses a stream that is known to hold `len` bytes; None if it does not.
-pub fn inflate(compressed: &[u8], len: usize) -> Option<Vec<u8>> {
+pub fn inflate(dialect: &Dialect, compressed: &[u8], len: usize) -> Option<Vec<u8>> {
     let mut bits = BitReader { bytes: compressed, at: 0, held: 0, count: 0 };
     let mut out = Vec::with_capacity(len);
+    let mut recent = Recent::new();
     loop {
         let last = bits.take(1)? == 1;
-        match bits.take(2)? {
-            0 => copy_stored(&mut bits, &mut out, len)?,
+        let codes = match bits.take(2)? {
+            0 => {
+                copy_stored(&mut bits, &mut out, len)?;
+                None
+            }
             1 => {
                 let mut lengths = [8u8; 288];
                 lengths[144..256].fill(9);
                 lengths[256..280].fill(7);
-                let (literals, distances) = (Decoder::new(&lengths)?, Decoder::new(&[5; 32])?);
-                inflate_block(&mut bits, &mut out, len, &literals, &distances)?;
+                Some((Decoder::new(&lengths)?, Decoder::new(&[5; 32])?))
             }
-            2 => {
-                let (literals, distances) = read_codes(&mut bits)?;
-                inflate_block(&mut bits, &mut out, len, &literals, &distances)?;
-            }
+            2 => Some(read_codes(dialect, &mut bits)?),
             _ => return None,
+        };
+        if let Some(codes) = codes {
+            inflate_block(dialect, &mut bits, &mut out, len, &codes, &mut recent)?;
         }
         if last {
             return (out.len() == len).then_some(out);
@@ -82,153 +202,57 @@ pub fn inflate(compressed: &[u8], len: usize) -> Option<Vec<u8>> {
     }
 }
 
-/// A literal, or a match of a length at a distance.
-#[derive(Clone, Copy)]
-enum Token {
-    Literal(u8),
-    Match { len: u16, distance: u16 },
-}
-
-/// Finds matches by chains of places with the same hash of three bytes.
-struct Finder<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    heads: Vec<u32>,
-    before: Vec<u32>,
-    /// Places entered into the chains.
-    entered: usize,
-}
-
-const NOWHERE: u32 = u32::MAX;
-
-impl<'a> Finder<'a> {
-    fn new(bytes: &'a [u8]) -> Finder<'a> {
-        Finder {
-            bytes,
-            at: 0,
-            heads: vec![NOWHERE; 1 << HASH_BITS],
-            before: vec![NOWHERE; bytes.len()],
-            entered: 0,
-        }
-    }
-
-    fn hash(&self, at: usize) -> usize {
-        let b = &self.bytes[at..at + 3];
-        let word = u32::from(b[0]) | u32::from(b[1]) << 8 | u32::from(b[2]) << 16;
-        (word.wrapping_mul(0x9e37_79b1) >> (32 - HASH_BITS)) as usize
-    }
-
-    fn enter_up_to(&mut self, end: usize) {
-        let end = end.min(self.bytes.len().saturating_sub(2));
-        while self.entered < end {
-            let hash = self.hash(self.entered);
-            self.before[self.entered] = self.heads[hash];
-            self.heads[hash] = self.entered as u32;
-            self.entered += 1;
-        }
-    }
-
-    /// The longest match for `at` within `end`, the nearest of those.
-    fn find(&mut self, at: usize, end: usize) -> Option<(usize, usize)> {
-        let room = (end - at).min(MATCH_MAX);
-        if room < MATCH_MIN || at + 3 > self.bytes.len() {
-            return None;
-        }
-        self.enter_up_to(at);
-        let mut place = self.heads[self.hash(at)];
-        let mut best: Option<(usize, usize)> = None;
-        let mut best_len = MATCH_MIN - 1;
-        for _ in 0..CHAIN_MAX {
-            let Ok(from) = usize::try_from(place) else { break };
-            if place == NOWHERE || at - from > WINDOW_LEN {
-                break;
-            }
-            // The byte that would make it longer is looked at first.
-            if self.bytes[from + best_len] == self.bytes[at + best_len] {
-                let (a, b) = (&self.bytes[from..], &self.bytes[at..at + room]);
-                let len = a.iter().zip(b).take_while(|(a, b)| a == b).count();
-                if len > best_len {
-                    (best, best_len) = (Some((len, at - from)), len);
-                    if len >= GOOD_ENOUGH || len == room {
-                        break;
-                    }
-                }
-            }
-            place = self.before[from];
-        }
-        // A short match from afar costs more than its letters.
-        best.filter(|(len, distance)| *len > MATCH_MIN || *distance < 4096)
-    }
-
-    /// The next tokens up to `end`, at most [`TOKENS_MAX`].
-    fn tokens(&mut self, end: usize) -> Vec<Token> {
-        let mut tokens = Vec::new();
-        let mut found = None;
-        while self.at < end && tokens.len() < TOKENS_MAX {
-            let here = match found.take() {
-                Some(found) => Some(found),
-                None => self.find(self.at, end),
-            };
-            let Some((len, distance)) = here else {
-                tokens.push(Token::Literal(self.bytes[self.at]));
-                self.at += 1;
-                continue;
-            };
-            // A longer match one byte on is worth a literal.
-            if len < GOOD_ENOUGH
-                && let Some(next) = self.find(self.at + 1, end)
-                && next.0 > len
-            {
-                tokens.push(Token::Literal(self.bytes[self.at]));
-                self.at += 1;
-                found = Some(next);
-                continue;
-            }
-            tokens.push(Token::Match { len: len as u16, distance: distance as u16 });
-            self.at += len;
-        }
-        tokens
-    }
-}
-
-/// The symbol for a length: 257 to 285.
-fn length_symbol(len: u16) -> usize {
-    LENGTH_BASE.iter().rposition(|base| *base <= len).unwrap_or(0)
-}
-
-fn distance_symbol(distance: u16) -> usize {
-    DISTANCE_BASE.iter().rposition(|base| *base <= distance).unwrap_or(0)
-}
-
-/// Writes tokens as one block with codes of its own.
-fn write_block(out: &mut BitWriter, tokens: &[Token], last: bool) {
-    let mut literals = [0u32; LITERALS];
-    let mut distances = [0u32; DISTANCES];
+/// How often the tokens use each symbol of the two codes.
+fn counts_of(dialect: &Dialect, tokens: &[Token], mut recent: Recent) -> (Vec<u32>, Vec<u32>) {
+    let mut literals = vec![0u32; dialect.literals];
+    let mut distances = vec![0u32; dialect.distances + dialect.recent];
     literals[END_OF_BLOCK] = 1;
     for token in tokens {
         match *token {
             Token::Literal(byte) => literals[usize::from(byte)] += 1,
             Token::Match { len, distance } => {
-                literals[257 + length_symbol(len)] += 1;
-                distances[distance_symbol(distance)] += 1;
+                literals[dialect.length_symbol(len).0] += 1;
+                distances[place(dialect, distance, &mut recent).0] += 1;
             }
         }
     }
-    let literal_code = Code::new(&literals, CODE_LEN_MAX);
-    let distance_code = Code::new(&distances, CODE_LEN_MAX);
+    (literals, distances)
+}
+
+/// How the place of a match is said: a symbol, and the bits after it.
+fn place(dialect: &Dialect, distance: usize, recent: &mut Recent) -> (usize, u32, u8) {
+    let known = recent.place_of(distance).filter(|place| *place < dialect.recent);
+    recent.used(distance);
+    match known {
+        Some(place) => (dialect.distances + place, 0, 0),
+        None => dialect.distance_symbol(distance),
+    }
+}
+
+/// Writes tokens as one block with codes of its own.
+fn write_block(
+    dialect: &Dialect,
+    out: &mut BitWriter,
+    tokens: &[Token],
+    recent: &mut Recent,
+    last: bool,
+) {
+    let (literals, distances) = counts_of(dialect, tokens, *recent);
+    let (literal_code, distance_code) =
+        (Code::new(&literals, CODE_LEN_MAX), Code::new(&distances, CODE_LEN_MAX));
     out.put(u32::from(last), 1);
     out.put(2, 2);
-    write_codes(out, &literal_code.lengths, &distance_code.lengths);
+    write_codes(dialect, out, &literal_code.lengths, &distance_code.lengths);
     for token in tokens {
         match *token {
             Token::Literal(byte) => literal_code.put(out, usize::from(byte)),
             Token::Match { len, distance } => {
-                let symbol = length_symbol(len);
-                literal_code.put(out, 257 + symbol);
-                out.put(u32::from(len - LENGTH_BASE[symbol]), LENGTH_EXTRA[symbol]);
-                let symbol = distance_symbol(distance);
+                let (symbol, extra, bits) = dialect.length_symbol(len);
+                literal_code.put(out, symbol);
+                out.put(extra, bits);
+                let (symbol, extra, bits) = place(dialect, distance, recent);
                 distance_code.put(out, symbol);
-                out.put(u32::from(distance - DISTANCE_BASE[symbol]), DISTANCE_EXTRA[symbol]);
+                out.put(extra, bits);
             }
         }
     }
@@ -236,7 +260,7 @@ fn write_block(out: &mut BitWriter, tokens: &[Token], last: bool) {
 }
 
 /// Writes the lengths of both codes, themselves coded (RFC 1951, 3.2.7).
-fn write_codes(out: &mut BitWriter, literals: &[u8], distances: &[u8]) {
+fn write_codes(dialect: &Dialect, out: &mut BitWriter, literals: &[u8], distances: &[u8]) {
     let used = |lengths: &[u8], min: usize| {
         lengths.iter().rposition(|len| *len > 0).map_or(min, |last| (last + 1).max(min))
     };
@@ -252,8 +276,8 @@ fn write_codes(out: &mut BitWriter, literals: &[u8], distances: &[u8]) {
         .iter()
         .rposition(|symbol| code.lengths[*symbol] > 0)
         .map_or(4, |last| (last + 1).max(4));
-    out.put(literal_count as u32 - 257, 5);
-    out.put(distance_count as u32 - 1, 5);
+    out.put(literal_count as u32 - 257, dialect.literal_count_bits);
+    out.put(distance_count as u32 - 1, dialect.distance_count_bits);
     out.put(order_count as u32 - 4, 4);
     for symbol in &LENGTH_ORDER[..order_count] {
         out.put(u32::from(code.lengths[*symbol]), 3);
@@ -533,11 +557,11 @@ impl Decoder {
     }
 }
 
-fn read_codes(bits: &mut BitReader<'_>) -> Option<(Decoder, Decoder)> {
-    let literal_count = bits.take(5)? as usize + 257;
-    let distance_count = bits.take(5)? as usize + 1;
+fn read_codes(dialect: &Dialect, bits: &mut BitReader<'_>) -> Option<(Decoder, Decoder)> {
+    let literal_count = bits.take(dialect.literal_count_bits)? as usize + 257;
+    let distance_count = bits.take(dialect.distance_count_bits)? as usize + 1;
     let order_count = bits.take(4)? as usize + 4;
-    if literal_count > LITERALS || distance_count > DISTANCES {
+    if literal_count > dialect.literals || distance_count > dialect.distances + dialect.recent {
         return None;
     }
     let mut lengths = [0u8; 19];
@@ -564,11 +588,12 @@ fn read_codes(bits: &mut BitReader<'_>) -> Option<(Decoder, Decoder)> {
 }
 
 fn inflate_block(
+    dialect: &Dialect,
     bits: &mut BitReader<'_>,
     out: &mut Vec<u8>,
     len_max: usize,
-    literals: &Decoder,
-    distances: &Decoder,
+    (literals, distances): &(Decoder, Decoder),
+    recent: &mut Recent,
 ) -> Option<()> {
     loop {
         let symbol = literals.take(bits)?;
@@ -577,12 +602,18 @@ fn inflate_block(
             0..END_OF_BLOCK => return None,
             END_OF_BLOCK => return Some(()),
             _ => {
-                let symbol = symbol - 257;
-                let extra = bits.take(*LENGTH_EXTRA.get(symbol)?)?;
-                let len = usize::from(LENGTH_BASE[symbol]) + extra as usize;
+                let (least, extra) = dialect.length_of(symbol)?;
+                let len = least + bits.take(extra)? as usize;
                 let symbol = distances.take(bits)?;
-                let extra = bits.take(*DISTANCE_EXTRA.get(symbol)?)?;
-                let distance = usize::from(DISTANCE_BASE[symbol]) + extra as usize;
+                let distance = match symbol.checked_sub(dialect.distances) {
+                    Some(place) if place < dialect.recent => recent.0[place],
+                    Some(_) => return None,
+                    None => {
+                        let (least, extra) = dialect.distance_of(symbol)?;
+                        least + bits.take(extra)? as usize
+                    }
+                };
+                recent.used(distance);
                 if distance > out.len() || out.len() + len > len_max {
                     return None;
                 }

@@ -366,7 +366,7 @@ pub fn decode_identity_frame(b: &[u8]) -> Option<([u8; 16], i64, [u8; 16])> {
 
 // A block: a record of a pack. Its first frame begins with this header.
 //
-//    0 u8   codec: 0 stored, 1 DEFLATE (RFC 1951)
+//    0 u8   codec: 0 stored, 1 DEFLATE (RFC 1951), 2 its wide dialect
 //    1 u8   1 in the last block of its chain, else 0
 //    2 u16  seq of the first frame in it, counted over the packed chain
 //    4 u32  bytes of squeezed frame headers
@@ -375,6 +375,12 @@ pub fn decode_identity_frame(b: &[u8]) -> Option<([u8; 16], i64, [u8; 16])> {
 //   16 u64  bytes of the packed chain's primary stream before it
 //   24 u64  time of the first frame, microseconds since the session's start
 //   32      the data: headers, then payload, compressed as one
+//
+// The wide dialect is DEFLATE with these differences: codes of lengths and distances go on as they
+// begin, to symbol 316 (lengths: four symbols to each number of extra bits, 258 is no exception) and
+// to symbol 35 (distances: two). Symbols 36 to 38 of distances are the last, the last but one and the
+// last but two distance used, which are 1, 2 and 3 at first; whichever is used becomes the last.
+// HLIT and HDIST have 6 bits each.
 //
 // A squeezed header: u8 stream, u8 flags, varint bytes of payload, varint microseconds since the
 // frame before (zigzag). A varint has 7 bits a byte, low ones first, the high bit on all but the
@@ -386,6 +392,8 @@ pub const BLOCK_HEADER_LEN: usize = 32;
 pub const CODEC_STORED: u8 = 0;
 /// The block's data are a DEFLATE stream.
 pub const CODEC_DEFLATE: u8 = 1;
+/// The block's data are a stream of DEFLATE's wide dialect.
+pub const CODEC_WIDE: u8 = 2;
 
 /// The header of a block, decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,9 +3,10 @@
 
 use super::copy::Change;
 use super::cursor::{Cursor, TakeLease, primary_len};
-use super::deflate::{deflate, inflate};
+use super::deflate::{Effort, PLAIN, WIDE, deflate, inflate};
 use super::layout::{
-    BLOCK, BlockHeader, CODEC_DEFLATE, CODEC_STORED, CONT, ECHO, Kind, MORE, NOTICE, TIME_MAX,
+    BLOCK, BlockHeader, CODEC_DEFLATE, CODEC_STORED, CODEC_WIDE, CONT, ECHO, Kind, MORE, NOTICE,
+    TIME_MAX,
 };
 use super::reader::{Item, Reader, Why};
 use super::storage::Storage;
@@ -20,6 +21,9 @@ const BLOCK_HEADS_MAX: usize = 64 * 1024;
 /// More than this in either half of a block is no block of ours: a frame more than the limits.
 const HALF_LEN_MAX: usize = BLOCK_PAYLOAD_MAX + 16 * 1024;
 
+/// Payload bytes of a session that are compressed as well as can be; with more of them time counts.
+const THOROUGH_MAX: u64 = 4 << 20;
+
 /// The stream of the pack's chain that carries blocks of `chain`.
 pub fn carrier(chain: Chain) -> StreamId {
     match chain {
@@ -30,6 +34,8 @@ pub fn carrier(chain: Chain) -> StreamId {
 
 /// A last META record that is longer is not repeated at the head of the pack.
 pub const ECHO_LEN_MAX: usize = 64 * 1024;
+/// Nor is that of notes with less payload than this: they are as soon read whole.
+const ECHO_NOTES_MIN: usize = 16 * 1024;
 
 /// Writes a pack: all of the notes, then all of the tape.
 #[derive(Debug)]
@@ -174,10 +180,12 @@ impl Packer {
         take: TakeLease<'_>,
     ) -> io::Result<()> {
         let plain = [&self.heads[..], &self.payload].concat();
-        let mut data = deflate(&[&self.heads, &self.payload]);
-        self.block.codec = CODEC_DEFLATE;
+        let effort = if self.bytes <= THOROUGH_MAX { Effort::Thorough } else { Effort::Quick };
+        let mut data = deflate(&WIDE, effort, &[&self.heads, &self.payload]);
+        self.block.codec = CODEC_WIDE;
         // What it stands for is given back: it must come out again as it went in.
-        if data.len() >= plain.len() || inflate(&data, plain.len()).as_ref() != Some(&plain) {
+        if data.len() >= plain.len() || inflate(&WIDE, &data, plain.len()).as_ref() != Some(&plain)
+        {
             (data, self.block.codec) = (plain, CODEC_STORED);
         }
         self.block.last = last;
@@ -195,11 +203,16 @@ impl Packer {
     }
 }
 
-/// The last META record, unless it is very long.
+/// The last META record, unless it is very long, or the notes are short.
 fn last_meta(mut notes: Reader) -> Option<Vec<u8>> {
     let (mut last, mut open): (Option<Vec<u8>>, Option<Vec<u8>>) = (None, None);
+    let mut len = 0;
     loop {
-        match notes.next() {
+        let item = notes.next();
+        if let Item::Frame { bytes, .. } = item {
+            len += bytes.len();
+        }
+        match item {
             Item::Frame { stream: StreamId::META, bytes, flags, .. } => {
                 if flags & CONT == 0 {
                     open = Some(Vec::new());
@@ -216,7 +229,9 @@ fn last_meta(mut notes: Reader) -> Option<Vec<u8>> {
             }
             Item::Frame { .. } => {}
             Item::Gap { .. } => open = None,
-            Item::Tail | Item::End => return last.filter(|meta| meta.len() <= ECHO_LEN_MAX),
+            Item::Tail | Item::End => {
+                return last.filter(|meta| meta.len() <= ECHO_LEN_MAX && len >= ECHO_NOTES_MIN);
+            }
         }
     }
 }
@@ -255,7 +270,8 @@ impl Block {
         }
         let data = match header.codec {
             CODEC_STORED if data.len() == heads + payload => data.to_vec(),
-            CODEC_DEFLATE => inflate(data, heads + payload)?,
+            CODEC_DEFLATE => inflate(&PLAIN, data, heads + payload)?,
+            CODEC_WIDE => inflate(&WIDE, data, heads + payload)?,
             _ => return None,
         };
         Some(Block {
