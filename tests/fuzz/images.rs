@@ -2,7 +2,11 @@
 
 use crate::memory::{Base, Memory};
 use crate::random::Random;
-use intentloop::store::layout::{FrameAt, FrameHeader, HEADER_LEN, PAGE_LEN, PageHeader, seed};
+use intentloop::store::layout::{
+    BLOCK, BlockHeader, ENTRIES_PER_PAGE, ENTRY_LEN, FrameAt, FrameHeader, HEADER_LEN, Identity,
+    PAGE_LEN, PageHeader, Status, Super, decode_cells, decode_foot, decode_identity_frame,
+    entry_at, seed,
+};
 use intentloop::store::storage::Storage;
 use intentloop::store::{
     Chain, Entry, Exit, Item, NewSession, Reader, Store, StreamId, salvage_from,
@@ -151,9 +155,10 @@ fn mutate_frame(page: &mut [u8; PAGE_LEN], page_no: u64, random: &mut Random) {
     page[at..at + 4].copy_from_slice(&crc.to_le_bytes());
 }
 
-/// One case in so many also seeks, and one in so many is also salvaged.
+/// One case in so many also seeks, and one in so many is also salvaged, which compresses what it
+/// finds and takes as long as hundreds of others.
 const SEEK_EVERY: u64 = 4;
-const SALVAGE_EVERY: u64 = 24;
+const SALVAGE_EVERY: u64 = 200;
 
 /// Opens, lists, finds, reads and verifies what case `n` is.
 pub fn check(image: Memory, n: u64) {
@@ -180,6 +185,45 @@ pub fn check(image: Memory, n: u64) {
         let saved = Store::on(Arc::new(Memory::empty()), [2; 16]).expect("a store");
         let _ = salvage_from(storage, &saved, &mut |_| {});
         assert_eq!(saved.verify(&mut |_| {}).expect("a report").problems, [], "a sound salvage");
+    }
+}
+
+/// Reads a mutated page as everything that a page may be; what it holds lies within it.
+pub fn check_page(base: &Arc<Base>, used: &[u64], random: &mut Random) {
+    let no = used[random.below(used.len() as u64) as usize];
+    let mut page = base.page(no);
+    for _ in 0..1 + random.below(3) {
+        mutate(&mut page, no, base, used, random);
+    }
+    if let Some(header) = PageHeader::decode(&page, no) {
+        assert!(header.page == no && header.lease.has(no));
+        let end = header.lease.data_end(no);
+        let salt = header.chain.salt;
+        // Also what no checksum vouches for must not be believed.
+        for check_crc in [true, false] {
+            let mut at = HEADER_LEN;
+            while let FrameAt::Frame(frame) =
+                FrameHeader::decode(&page[at.min(end)..end], seed(salt, no), check_crc)
+            {
+                let payload = &page[at + 16..at + 16 + usize::from(frame.len)];
+                assert!(at + 16 + payload.len() <= end);
+                let _ = decode_identity_frame(payload);
+                if frame.flags & BLOCK != 0 {
+                    let _ = BlockHeader::decode(payload);
+                }
+                at += frame.stride();
+            }
+        }
+        let foot_at = (header.lease.foot_at() % PAGE_LEN as u64) as usize;
+        let _ = decode_foot(&page[foot_at..], salt, no);
+    }
+    let _ = Super::decode(&page, no);
+    for index in 0..ENTRIES_PER_PAGE {
+        let at = entry_at(index);
+        let Some((entry, _)) = page[at..].split_first_chunk::<ENTRY_LEN>() else { continue };
+        let identity = Identity::decode(entry, index);
+        let _ = Status::decode(entry, index);
+        let _ = decode_cells(entry, index, &identity.map_or([0; 16], |identity| identity.id));
     }
 }
 

@@ -1,6 +1,7 @@
-//! Any bytes, and no panic, no hang, no large allocation: mutated store images, and what the
-//! parsers of foreign text make of broken files. `IL_FUZZ_CASES` is the number of images (the
-//! other targets get a quarter of it), `IL_FUZZ_SEED` runs one case of each alone.
+//! Any bytes, and no panic, no hang, no large allocation: mutated store images, their pages alone,
+//! and what the parsers of foreign text make of broken files. `IL_FUZZ_CASES` is the number of
+//! images, and of pages (the other targets get a quarter of it), `IL_FUZZ_SEED` runs one case of
+//! each alone.
 
 mod damage;
 mod images;
@@ -21,7 +22,11 @@ const MEMORY_MAX: usize = 32 << 20;
 static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 
 /// Images in the short form.
-const CASES: u64 = 6_000;
+const CASES: u64 = 20_000;
+/// One image in so many has records that span pages and fill blocks; the others are small, and fast.
+const LARGE_EVERY: u64 = 16;
+/// Cases after which a long run says how far it is.
+const TELL_EVERY: u64 = 1_000_000;
 /// Hits of the damage experiment in the short form, and in the long one.
 const HITS: u64 = 1_000;
 const HITS_LONG: u64 = 10_000;
@@ -33,10 +38,15 @@ fn main() {
     let number = |name| std::env::var(name).ok().and_then(|text: String| text.parse::<u64>().ok());
     let cases = number("IL_FUZZ_CASES").unwrap_or(CASES);
     let one = number("IL_FUZZ_SEED");
-    let base = images::sessions(17_000);
-    let used = base.used();
+    let bases = [images::sessions(17_000), images::sessions(300)].map(|base| (base.used(), base));
+    let base_of = |n: u64| &bases[usize::from(!n.is_multiple_of(LARGE_EVERY))];
     let store = |n: u64| {
-        images::check(images::mutated(&base, &used, &mut Random::new(n)), n);
+        let (used, base) = base_of(n);
+        images::check(images::mutated(base, used, &mut Random::new(n)), n);
+    };
+    let page = |n: u64| {
+        let (used, base) = base_of(n);
+        images::check_page(base, used, &mut Random::new(n));
     };
     let json = |n| text_case(n, JSON, |bytes| drop(intentloop::json::parse_lossy(bytes)));
     let cast = |n| text_case(n, CAST, |bytes| drop(intentloop::format::cast::read(bytes)));
@@ -55,8 +65,9 @@ fn main() {
         });
     };
     let quarter = cases.div_ceil(4);
-    let targets: [(&str, u64, Target<'_>); 5] = [
+    let targets: [(&str, u64, Target<'_>); 6] = [
         ("store images", cases, &store),
+        ("pages", cases, &page),
         ("JSON", quarter, &json),
         ("asciicasts", quarter, &cast),
         ("script's timing", quarter, &script),
@@ -97,6 +108,10 @@ fn run(name: &str, count: u64, target: Target<'_>) {
                     let n = next.fetch_add(1, Ordering::Relaxed);
                     if n >= count {
                         return;
+                    }
+                    if n > 0 && n.is_multiple_of(TELL_EVERY) {
+                        let rate = n as f64 / start.elapsed().as_secs_f64();
+                        println!("{name}: {n} of {count} cases, {rate:.0} a second");
                     }
                     let case = std::panic::AssertUnwindSafe(|| target(n));
                     if std::panic::catch_unwind(case).is_err() {
