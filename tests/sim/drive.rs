@@ -54,7 +54,9 @@ pub enum Step {
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     pub workloads: u64,
+    /// Crash points, and how many of them came after another crash.
     pub points: u64,
+    pub second: u64,
     pub records: u64,
     pub violation: Option<String>,
 }
@@ -63,6 +65,7 @@ impl Tally {
     pub fn add(&mut self, other: Tally) {
         self.workloads += other.workloads;
         self.points += other.points;
+        self.second += other.second;
         self.records += other.records;
         if self.violation.is_none() {
             self.violation = other.violation;
@@ -388,6 +391,7 @@ fn stop_here(
         if cuts.second > 0 && random.below(cuts.second) == 0 {
             let again = second(disk.world(), model.clone(), stop, seed, cuts);
             tally.points += again.points;
+            tally.second += again.points;
             tally.records += again.records;
             if let Some(what) = again.violation {
                 tally.violation = Some(format!("after {stop:?} in {}: {what}", brief(op)));
