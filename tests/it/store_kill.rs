@@ -1,5 +1,6 @@
 //! Real processes append to one store, say over a pipe what was stored, and are killed at random.
-//! Nothing they said may be missing. `IL_KILLS=10000` kills that many.
+//! Nothing they said may be missing. `IL_KILLS=10000` kills that many, on each file system that can
+//! be mounted here too.
 
 use crate::store::TempDir;
 use intentloop::store::{Access, Append, Chain, Entry, Exit, Item, NewSession, Store, StreamId};
@@ -8,13 +9,27 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Names the store's directory to a process that is to be a writer.
 const WRITER: &str = "IL_TEST_STORE_WRITER";
 const SECOND: u64 = 1_000_000;
 /// Writers at the same time.
 const WRITERS: usize = 12;
+/// Kills after which a store is looked at, and a new one begun: they grow by the hundred megabytes.
+const KILLS_A_STORE: u64 = 100;
+/// File systems that the long form makes and mounts.
+const FILE_SYSTEMS: [&str; 3] = ["ext4", "xfs", "btrfs"];
+/// Bytes of their images, which are holes at first.
+const IMAGE_LEN: u64 = 8 << 30;
+
+/// What kills came to.
+#[derive(Default)]
+struct Tally {
+    kills: u64,
+    sessions: u64,
+    records: u64,
+}
 
 /// The last record that each session said was stored, by chain.
 type Stored = HashMap<(u64, Chain), u64>;
@@ -105,10 +120,28 @@ fn signal(writer: &Writer, signal: i32) {
     assert!(done.is_ok());
 }
 
-fn kill_and_look(dir: &Path, kills: u64) {
+/// Kills so many writers in a directory, over as many stores as it takes, and prints what was found.
+fn kill_and_look(name: &str, dir: &Path, kills: u64) {
+    let mut tally = Tally::default();
+    let start = Instant::now();
+    while tally.kills < kills {
+        let store = dir.join(format!("after-{}", tally.kills));
+        kill_in_one_store(&store, KILLS_A_STORE.min(kills - tally.kills), &mut tally);
+        std::fs::remove_dir_all(&store).unwrap();
+    }
+    println!(
+        "{name}: kills {}, sessions {}, records {}, acknowledged records lost 0, {:.1} ms a kill",
+        tally.kills,
+        tally.sessions,
+        tally.records,
+        start.elapsed().as_secs_f64() * 1e3 / kills as f64
+    );
+}
+
+fn kill_in_one_store(dir: &Path, kills: u64, tally: &mut Tally) {
     let stored = Arc::new(Mutex::new(HashMap::new()));
     let mut writers: Vec<Writer> = (0..WRITERS).map(|_| start(dir, &stored)).collect();
-    let mut x = 88_172_645_463_325_252u64;
+    let mut x = 88_172_645_463_325_252u64 ^ tally.kills << 20;
     for kill in 0..kills {
         x ^= x << 13;
         x ^= x >> 7;
@@ -139,12 +172,9 @@ fn kill_and_look(dir: &Path, kills: u64) {
     check(&store, &stored);
     let report = store.verify(&mut |_| {}).unwrap();
     assert_eq!(report.problems, []);
-    println!(
-        "{}: kills {kills}, sessions {}, records {}, acknowledged records lost 0",
-        dir.display(),
-        report.sessions,
-        report.frames
-    );
+    tally.kills += kills;
+    tally.sessions += report.sessions;
+    tally.records += report.frames;
 }
 
 fn check(store: &Store, stored: &Stored) {
@@ -190,12 +220,49 @@ fn records_of(store: &Store, entry: &Entry, chain: Chain, salt: u64) -> Vec<u64>
 
 #[test]
 fn killed_writers_lose_nothing_they_said_was_stored() {
-    let kills = std::env::var("IL_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(50);
+    let asked = std::env::var("IL_KILLS").ok().and_then(|n| n.parse().ok());
+    let kills = asked.unwrap_or(50);
     let disk = TempDir::new("kill");
-    kill_and_look(disk.path(), kills);
+    kill_and_look("here", disk.path(), kills);
     let memory = PathBuf::from(format!("/dev/shm/il-kill-{}", std::process::id()));
     if Path::new("/dev/shm").is_dir() {
-        kill_and_look(&memory, kills);
+        kill_and_look("tmpfs", &memory, kills);
         std::fs::remove_dir_all(&memory).unwrap();
+    }
+    for name in FILE_SYSTEMS.iter().filter(|_| asked.is_some()) {
+        match Mounted::new(name, disk.path()) {
+            Ok(mounted) => kill_and_look(name, &mounted.0, kills),
+            Err(why) => println!("{name}: not run: {why}"),
+        }
+    }
+}
+
+/// A file system in a file, for as long as this lives.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    /// Why it cannot be had here: only root may mount, and the tools that make it must be there.
+    fn new(name: &str, dir: &Path) -> Result<Mounted, String> {
+        let (image, place) = (dir.join(format!("{name}.image")), dir.join(name));
+        std::fs::create_dir_all(&place).unwrap();
+        std::fs::File::create(&image).unwrap().set_len(IMAGE_LEN).unwrap();
+        say(Command::new(format!("mkfs.{name}")).arg("-q").arg(&image))?;
+        say(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&place))?;
+        Ok(Mounted(place))
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+/// Runs a command; what it said if it failed.
+fn say(command: &mut Command) -> Result<(), String> {
+    match command.output() {
+        Err(e) => Err(format!("{}: {e}", command.get_program().display())),
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
     }
 }
