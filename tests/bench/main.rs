@@ -4,12 +4,15 @@
 //!
 //! `cargo bench --bench relay -- [ROW...]`. `IL_BENCH_ROUNDS` (5) is how often each is measured,
 //! `IL_BENCH_MIB` (256) the size of the small flood, the large one being four times that, and
-//! `IL_BENCH_IDLE` (10) and `IL_BENCH_STALL` (30) are seconds.
+//! `IL_BENCH_IDLE` (10), `IL_BENCH_STALL` (30) and `IL_BENCH_FLOOD` (2) are seconds.
 
 mod agents;
 mod bare;
+mod isolation;
 mod rows;
 mod sessions;
+mod size;
+mod soak;
 mod terminal;
 mod tools;
 
@@ -28,7 +31,7 @@ struct Row {
 type Measure = fn(&tools::Bench) -> Vec<Row>;
 
 /// The measurements by name.
-const ROWS: [(&str, Measure); 10] = [
+const ROWS: [(&str, Measure); 12] = [
     ("flood", rows::flood),
     ("pipe", rows::pipe),
     ("echo", rows::echo),
@@ -38,7 +41,9 @@ const ROWS: [(&str, Measure); 10] = [
     ("list", rows::list),
     ("search", rows::search),
     ("agents", rows::agents),
-    ("size", rows::size),
+    ("binary", rows::binary),
+    ("size", size::size),
+    ("isolation", isolation::isolation),
 ];
 
 fn main() -> ExitCode {
@@ -51,6 +56,11 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Some("be-flood") => return terminal::flood(&args[1]),
+        Some("be-appender") => return isolation::append(&args[1]),
+        Some("soak") => return soak::main(),
+        Some("be-soaker") => return soak::speak(&args[1], &args[2]),
+        Some("be-player") => return size::play(&args[1]),
+        Some("be-build") => return size::build(),
         _ => {}
     }
     if let Some(unknown) = args.iter().find(|arg| ROWS.iter().all(|(name, _)| name != arg)) {

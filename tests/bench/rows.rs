@@ -505,7 +505,7 @@ pub fn agents(bench: &Bench) -> Vec<Row> {
 }
 
 /// What is installed on a machine.
-pub fn size(_: &Bench) -> Vec<Row> {
+pub fn binary(_: &Bench) -> Vec<Row> {
     let target = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let triple = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
     let size = fs::metadata(target.join(triple).join("static/il")).map(|meta| meta.len());

@@ -43,9 +43,13 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    pub fn spawn(mut command: Command) -> Terminal {
+    pub fn spawn(command: Command) -> Terminal {
+        Terminal::spawn_in(command, 24, 80)
+    }
+
+    pub fn spawn_in(mut command: Command, ws_row: u16, ws_col: u16) -> Terminal {
         let (ptmx, pts) = open();
-        let winsize = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+        let winsize = Winsize { ws_row, ws_col, ws_xpixel: 0, ws_ypixel: 0 };
         rustix::termios::tcsetwinsize(&ptmx, winsize).unwrap();
         command.stdin(pts.try_clone().unwrap()).stdout(pts.try_clone().unwrap()).stderr(pts);
         #[allow(unsafe_code)]
@@ -75,15 +79,29 @@ impl Terminal {
         }
     }
 
+    /// What is shown next; None when every process has closed the terminal.
+    pub fn read(&mut self) -> Option<&[u8]> {
+        match rustix::io::read(&self.ptmx, &mut self.buffer) {
+            Ok(0) | Err(rustix::io::Errno::IO) => None,
+            Ok(n) => Some(&self.buffer[..n]),
+            Err(e) => panic!("read from the terminal: {e}"),
+        }
+    }
+
     /// Discards until `len` bytes have been shown.
     pub fn discard_until(&mut self, len: u64) {
         while self.shown < len && self.discard() {}
         assert!(self.shown >= len, "{} of {len} bytes shown", self.shown);
     }
 
+    /// Discards until the end.
+    pub fn discard_all(&mut self) {
+        while self.discard() {}
+    }
+
     /// Discards until the end; returns the status.
     pub fn finish(mut self) -> (ExitStatus, u64) {
-        while self.discard() {}
+        self.discard_all();
         (self.child.wait().unwrap(), self.shown)
     }
 
@@ -115,17 +133,27 @@ impl Terminal {
         start.elapsed()
     }
 
+    /// Another handle to type on, while this one is read.
+    pub fn keyboard(&self) -> std::fs::File {
+        self.ptmx.try_clone().unwrap().into()
+    }
+
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 }
 
-/// The program behind [`Terminal::round_trip`]: a raw terminal, each byte sent back; `q` quits.
-pub fn echo_raw() -> ExitCode {
+/// Makes the terminal of this process raw: its bytes stay what they are.
+pub fn make_raw() {
     let mut raw = tcgetattr(stdin()).unwrap();
     raw.make_raw();
     tcsetattr(stdin(), OptionalActions::Now, &raw).unwrap();
+}
+
+/// The program behind [`Terminal::round_trip`]: a raw terminal, each byte sent back; `q` quits.
+pub fn echo_raw() -> ExitCode {
+    make_raw();
     let mut byte = [b'!'];
     while byte != *b"q" {
         rustix::io::write(rustix::stdio::stdout(), &byte).unwrap();

@@ -28,6 +28,8 @@ pub struct Bench {
     pub flood_len: u64,
     pub idle_s: u64,
     pub stall_s: u64,
+    /// How long a round beside a flood takes.
+    pub flood_s: u64,
     asciinema: Option<PathBuf>,
     script: bool,
 }
@@ -48,6 +50,7 @@ impl Bench {
             flood_len: number("IL_BENCH_MIB", 256) << 20,
             idle_s: number("IL_BENCH_IDLE", 10),
             stall_s: number("IL_BENCH_STALL", 30),
+            flood_s: number("IL_BENCH_FLOOD", 2),
             asciinema: install_asciinema(),
             script,
         }
@@ -92,8 +95,7 @@ impl Bench {
 
     /// il, or what `IL_UNDER_TEST` names instead, with a store in [`Bench::dir`].
     pub fn il(&self) -> Command {
-        let cargos = || env!("CARGO_BIN_EXE_il").into();
-        let mut command = Command::new(std::env::var_os("IL_UNDER_TEST").unwrap_or_else(cargos));
+        let mut command = Command::new(il_path());
         command.env("INTENTLOOP_HOME", self.dir.join("home")).env("HOME", &self.dir);
         command
     }
@@ -150,6 +152,12 @@ impl Bench {
         }
         path.into_os_string().into_string().unwrap()
     }
+}
+
+/// The il that is measured.
+pub fn il_path() -> std::ffi::OsString {
+    let cargos = || env!("CARGO_BIN_EXE_il").into();
+    std::env::var_os("IL_UNDER_TEST").unwrap_or_else(cargos)
 }
 
 /// This program, to be run as one of its helpers.
