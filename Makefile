@@ -3,9 +3,9 @@
 #   make            the optimised binary, target/release/il
 #   make test       everything that must hold, set-up included
 #   make check      what needs no run: format, lints, man pages, tidiness, other platforms
-#   make bench sim fuzz torture
-#                   figures, and the store against a simulated disk, broken bytes and kill -9,
-#                   for as long as it takes
+#   make bench sim fuzz torture soak
+#                   figures, and the store against a simulated disk, broken bytes, kill -9 and
+#                   full disks, and thirty recorders at once, for as long as it takes
 #   make test-agents  real agents under il, their models played by a mock
 #   make static     one file that runs on any Linux of this architecture
 #   make install    PREFIX=/usr/local DESTDIR=
@@ -61,16 +61,23 @@ bench: setup
 sim:
 	IL_SIM=long $(CARGO) test --release --locked --test sim -- --nocapture
 
-# Mutated store images and broken foreign files through every reader; IL_FUZZ_CASES images.
+# Mutated store images, pages and broken foreign files through every reader; IL_FUZZ_CASES images.
 fuzz:
 	IL_FUZZ_CASES=$(or $(IL_FUZZ_CASES),10000000) \
 		$(CARGO) test --release --locked --test fuzz -- --nocapture
 
-# Signals, stops, hang-ups, full disks and kill -9 on real terminals, with long repetitions.
+# Signals, stops, hang-ups on real terminals, disks that are full at every byte, and kill -9 on
+# every file system that can be had here, with long repetitions. IL_KILLS on each.
 torture: setup
-	IL_LONG=1 $(CARGO) test --release --locked --test it relay::
+	.ci/setup file-systems
+	IL_LONG=1 $(CARGO) test --release --locked --test it -- relay:: full_disk::
 	IL_KILLS=$(or $(IL_KILLS),10000) \
 		$(CARGO) test --release --locked --test it -- --nocapture store_kill::
+
+# Thirty recorders, and a prune, a backup and a verify every hour, for IL_SOAK_SECONDS (180; a day
+# is 86400). In less than twelve hours an hour is a twelfth of it.
+soak: all
+	$(CARGO) bench --locked --bench relay -- soak
 
 # Runs the agents themselves under il, against a mock of their models' APIs. AGENTS="claude codex"
 # runs those alone. Takes minutes, and three gigabytes for the agents.
@@ -157,4 +164,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all setup check test test-agents bench sim fuzz torture static static-musl static-glibc static-proof man install uninstall clean
+.PHONY: all setup check test test-agents bench sim fuzz torture soak static static-musl static-glibc static-proof man install uninstall clean
