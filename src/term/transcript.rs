@@ -153,6 +153,8 @@ struct List {
     /// When the screen was cleared or resized: what is told soon after may have been told before.
     retell_from_us: Option<u64>,
     resized: bool,
+    /// Then, all that the rows now looked at say.
+    telling: String,
     /// No entry before this one is shown.
     shown_from: usize,
     /// Where the list was last brought up to date.
@@ -186,6 +188,7 @@ impl Transcript {
         self.feed(time_us, b"");
         self.list.settle(self.terminal.screen());
         self.terminal.resize(size);
+        self.list.push_out(self.terminal.screen());
         self.list.retell_from_us = Some(time_us);
         self.list.resized = true;
     }
@@ -400,6 +403,10 @@ impl List {
         uncover(&tail, &new, &mut matches);
         self.decide_fates(&mut tail, &mut new, &matches);
 
+        self.telling.clear();
+        if self.resized {
+            self.telling.extend(new.iter().map(|row| squeeze(&row.text)));
+        }
         let mut tail = tail.into_iter().enumerate().peekable();
         let mut gap_new = Vec::new();
         for (row, found) in new.into_iter().zip(matches) {
@@ -593,6 +600,8 @@ impl List {
             }
             let squeezed = squeeze(&entry.text);
             let rewrapped = match self.resized {
+                // A piece of a line that was cut narrower is in the row that has all of it.
+                true if self.is_shown(&entry) => self.telling.contains(&squeezed),
                 true => entry.alternate == self.alternate && telling.contains(&squeezed),
                 false => {
                     // What one row quotes amid other words is not the same text.
@@ -695,6 +704,25 @@ impl List {
             *count -= 1;
             if *count == 0 {
                 self.known.remove(&entry.key.hash);
+            }
+        }
+    }
+
+    /// The window has a new size. What it leaves no room for on the main screen has scrolled off:
+    /// nothing was painted over it.
+    fn push_out(&mut self, screen: &Screen) {
+        if self.alternate {
+            return;
+        }
+        let height = usize::from(screen.size().rows);
+        let shown: String = (0..height).map(|y| squeeze(&screen.row_text(y))).collect();
+        for entry in &mut self.entries[self.shown_from..] {
+            let is_shown = entry.state == State::Shown && !entry.alternate;
+            if is_shown && !is_animation(entry) && !shown.contains(&squeeze(&entry.text)) {
+                entry.state = State::Left;
+                if is_known(entry) {
+                    *self.known.entry(entry.key.hash).or_insert(0) += 1;
+                }
             }
         }
     }

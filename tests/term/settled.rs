@@ -227,3 +227,21 @@ fn what_only_scrolls_equals_the_history() {
         assert_eq!(told, screen.lines().collect::<Vec<_>>());
     }
 }
+
+/// A window dragged so small that nothing fits, and back.
+#[test]
+fn what_a_small_window_has_no_room_for_is_told_once() {
+    for sizes in [&[(1, 1), (65535, 65535), (20, 6)][..], &[(20, 1), (20, 6)]] {
+        let mut transcript = Transcript::new(Size::new(20, 6), Options::default());
+        transcript.feed(0, b"first line\r\nsecond line\r\n");
+        let mut time_us = 0;
+        for (cols, rows) in sizes {
+            time_us += 20_000;
+            transcript.resize(time_us, Size::new(*cols, *rows));
+            transcript.feed(time_us + 10_000, b"");
+        }
+        transcript.feed(time_us + 50_000, b"third line\r\n");
+        let told = text(&transcript.finish(1_000_000), false);
+        assert_eq!(told, "first line\nsecond line\nthird line\n", "{sizes:?}");
+    }
+}
