@@ -18,6 +18,7 @@ mod plain;
 mod play;
 mod programs;
 mod util;
+mod vt;
 mod why;
 
 mod relay;
