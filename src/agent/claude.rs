@@ -71,6 +71,8 @@ pub(super) fn read(files: &[Long<'_>], _scope: &Scope<'_>, sink: &mut dyn Sink) 
             reader.child(index, file, id, metas.get(id), sink);
         }
     }
+    // What is put in order takes room of its own.
+    reader.seen = Seen::default();
     reader.out.settle(sink)
 }
 

@@ -89,6 +89,8 @@ impl Spool {
 /// A new file that goes away with its descriptor.
 fn nameless(dir: &Path) -> io::Result<File> {
     let path = dir.join(format!(".spool-{}", std::process::id()));
+    // Of a process that had this number and was killed between the next two steps.
+    let _ = fs::remove_file(&path);
     let mut options = OpenOptions::new();
     let file = options.read(true).write(true).create_new(true).mode(0o600).open(&path)?;
     fs::remove_file(&path)?;
@@ -125,8 +127,7 @@ struct Row {
     /// Stands for the id that links a call, its result and its approval; 0 where there is none.
     link: u64,
     /// How long the agent waited, in milliseconds.
-    waited_ms: u64,
-    number: Number,
+    waited_ms: u32,
 }
 
 fn link_of(id: Option<&String>) -> u64 {
@@ -143,6 +144,7 @@ impl Row {
         let part = Part::of(event);
         let main = part != Part::Beside;
         let (mut link, mut waited_ms) = (0, 0);
+        let ms = |waited: Option<u64>| u32::try_from(waited.unwrap_or(0)).unwrap_or(u32::MAX);
         let kind = match &event.body {
             Body::Thought(_) => Kind::Thought,
             Body::ToolCall(call) => {
@@ -155,11 +157,11 @@ impl Row {
             }
             Body::Approval(approval) => {
                 link = link_of(approval.call_id.as_ref());
-                waited_ms = approval.waited_ms.unwrap_or(0);
+                waited_ms = ms(approval.waited_ms);
                 Kind::Approval
             }
             Body::Answer(answer) => {
-                waited_ms = answer.waited_ms.unwrap_or(0);
+                waited_ms = ms(answer.waited_ms);
                 Kind::Answer
             }
             Body::TurnEnd(end) => Kind::TurnEnd(end.stop_reason),
@@ -178,7 +180,6 @@ impl Row {
             fresh: true,
             link,
             waited_ms,
-            number: Number::default(),
         }
     }
 
@@ -332,7 +333,10 @@ impl Draft {
 
     /// Takes a chapter in; [`Draft::merge`] comes after the last.
     pub fn take(&mut self, chapter: Chapter) {
-        self.rows.extend(chapter.rows);
+        match self.rows.is_empty() {
+            true => self.rows = chapter.rows,
+            false => self.rows.extend(chapter.rows),
+        }
         if let Some(ledger) = &mut self.ledger {
             ledger.extend(chapter.ledger);
         }
@@ -353,7 +357,7 @@ impl Draft {
         for mut seen in seen {
             let near = self.near(&seen);
             let found: Vec<(usize, Event)> =
-                near.into_iter().filter_map(|at| Some((at, self.event(at)?))).collect();
+                near.into_iter().filter_map(|at| Some((at, self.event(&self.rows[at])?))).collect();
             let (places, mut events): (Vec<usize>, Vec<Event>) = found.into_iter().unzip();
             match dialog::join(&mut events, &mut seen) {
                 Joined::Into(at) => {
@@ -409,20 +413,18 @@ impl Draft {
         (0..self.rows.len()).filter(|at| wanted(&self.rows[*at])).collect()
     }
 
-    /// Gives every event its turn and step.
-    pub fn number(&mut self) {
+    /// The turn and step of every event.
+    fn numbers(&self) -> Vec<Number> {
         let parts: Vec<Part> = self.rows.iter().map(|row| row.part).collect();
-        for (row, number) in self.rows.iter_mut().zip(numbers(&parts)) {
-            row.number = number;
-        }
+        numbers(&parts)
     }
 
     /// Says at the end of each turn how its time was spent, and returns the sums: the agent's work,
-    /// its tools, the waits for the user. The events are numbered before and after it.
+    /// its tools, the waits for the user.
     pub fn split(&mut self) -> [u64; 3] {
-        self.number();
+        let numbers = self.numbers().into_iter().enumerate();
+        let starts: Vec<usize> = numbers.filter(|(_, n)| n.begins).map(|(at, _)| at).collect();
         let rows = std::mem::take(&mut self.rows);
-        let starts: Vec<usize> = (0..rows.len()).filter(|at| rows[*at].number.begins).collect();
         let mut sums = [0; 3];
         let before = starts.first().copied().unwrap_or(rows.len());
         let mut all = Vec::with_capacity(rows.len() + starts.len());
@@ -441,7 +443,6 @@ impl Draft {
             }
         }
         self.rows = all;
-        self.number();
         sums
     }
 
@@ -472,15 +473,13 @@ impl Draft {
     }
 
     /// The event of a row, with what the row knows better.
-    fn event(&self, at: usize) -> Option<Event> {
-        let row = self.rows.get(at)?;
+    fn event(&self, row: &Row) -> Option<Event> {
         let mut event = self.spool.event(row.line)?;
         event.abandoned = row.abandoned;
         // A line holds milliseconds.
         if let (Some(time), Some(unix_us)) = (&mut event.time, row.time_us()) {
             time.unix_us = unix_us;
         }
-        (event.turn, event.step) = (row.number.turn, row.number.step);
         Some(event)
     }
 
@@ -498,8 +497,9 @@ impl Draft {
         let mut derived = Derived::default();
         let (mut costs, mut unpriced) = (None, false);
         let mut seq = 0;
-        for at in 0..self.rows.len() {
-            let Some(mut event) = self.event(at) else { continue };
+        for (row, number) in self.rows.iter().zip(self.numbers()) {
+            let Some(mut event) = self.event(row) else { continue };
+            (event.turn, event.step) = (number.turn, number.step);
             seq += 1;
             event.seq = seq;
             id.clone_into(&mut event.session);
@@ -509,7 +509,7 @@ impl Draft {
             }
             // Transcripts state times of any zone; the session has one.
             event.time = event.time.map(|time| WallTime { offset_s: started.offset_s, ..time });
-            derived.counts.add(&event, self.rows[at].number.begins);
+            derived.counts.add(&event, number.begins);
             if let Body::Usage(usage) = &event.body {
                 match usage.cost_microusd {
                     Some(cost) => costs = Some(costs.unwrap_or(0u64).saturating_add(cost)),
@@ -553,7 +553,7 @@ fn parts_of(turn: &[Row]) -> Option<[u64; 3]> {
     let ended = turn.iter().map(|row| row.us).max()?;
     let whole = u64::try_from(ended - started).unwrap_or(0) / 1000;
     let waits = turn.iter().filter(|row| matches!(row.kind, Kind::Approval | Kind::Answer));
-    let blocked = waits.map(|row| row.waited_ms).sum::<u64>().min(whole);
+    let blocked = waits.map(|row| u64::from(row.waited_ms)).sum::<u64>().min(whole);
     // A call that was asked about waits for the answer before it runs.
     let tools = tool_ms(turn).min(whole).saturating_sub(blocked);
     Some([whole.saturating_sub(blocked + tools), tools, blocked])

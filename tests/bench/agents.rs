@@ -140,12 +140,16 @@ pub fn read(agent: &str, path: &str) {
 /// it after the end, and the memory of reading it again.
 pub fn recorded(bench: &Bench, seeds: &Path, name: &str) -> Vec<Row> {
     bench.forget();
-    let path = bench.dir.join(name);
-    grow(&seeds.join(name), &path, TRANSCRIPT_LEN);
-    date_late(&path);
+    let dir = fs::canonicalize(&bench.dir).expect("a directory");
+    let (seed, path) = (dir.join("seed.jsonl"), dir.join(name));
+    let text = fs::read_to_string(seeds.join(name)).expect("a transcript");
+    fs::write(&seed, of_a_run_in(&dir, &text)).expect("room on the disk");
+    grow(&seed, &path, TRANSCRIPT_LEN);
     let id = name.trim_end_matches(".jsonl");
-    let program = bench.dir.join("claude");
-    let projects = bench.dir.join(".claude/projects/-bench");
+    let program = dir.join("claude");
+    let dashes = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    let project: String = dir.to_string_lossy().chars().map(dashes).collect();
+    let projects = dir.join(".claude/projects").join(project);
     fs::create_dir_all(&projects).expect("a directory");
     let script = format!(
         "#!/bin/sh\nmv '{}' '{}/'\necho 'Resume this session with: claude --resume {id}'\n",
@@ -155,7 +159,9 @@ pub fn recorded(bench: &Bench, seeds: &Path, name: &str) -> Vec<Row> {
     fs::write(&program, script).expect("a program");
     let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     fs::set_permissions(&program, executable).expect("a program");
-    let status = bench.il().args(["run", "-q"]).arg(&program).stdout(Stdio::null()).status();
+    let mut il = bench.il();
+    il.current_dir(&dir).args(["run", "-q"]).arg(&program).stdout(Stdio::null());
+    let status = il.status();
     assert!(status.expect("il").success());
     let ended = Instant::now();
     let shown = |bench: &Bench| {
@@ -189,16 +195,13 @@ pub fn recorded(bench: &Bench, seeds: &Path, name: &str) -> Vec<Row> {
     std::iter::once(first).chain(rows).collect()
 }
 
-/// Gives every record a time to come: what is older than its session is no part of it.
-fn date_late(path: &Path) {
-    let mut text = fs::read(path).expect("a transcript");
-    let head = b"\"timestamp\":\"2";
-    let places: Vec<usize> =
-        text.windows(head.len()).enumerate().filter(|(_, w)| w == head).map(|(at, _)| at).collect();
-    for at in places {
-        text[at + head.len()] = b'9';
-    }
-    fs::write(path, text).expect("room on the disk");
+/// A transcript as it would be of a run in `dir` in years to come: what is older than its session,
+/// or of another directory, is no part of it.
+fn of_a_run_in(dir: &Path, text: &str) -> String {
+    let late = text.replace("\"timestamp\":\"20", "\"timestamp\":\"29");
+    let cwd = late.split("\"cwd\":\"").nth(1).and_then(|rest| rest.split('"').next());
+    let cwd = format!("\"cwd\":\"{}\"", cwd.expect("a directory"));
+    late.replace(&cwd, &format!("\"cwd\":\"{}\"", dir.display()))
 }
 
 /// The most memory that a process has had, in KiB.
