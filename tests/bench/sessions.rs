@@ -126,7 +126,7 @@ fn metas(number: u32) -> (Meta, Meta) {
             agent: Some(argv[0].clone()),
             agent_version: Some("2.0.1".into()),
             native_session: Some(format!("{number:08x}-1111-4222-8333-444444444444")),
-            model: Some(if number % 5 == 0 { "claude-opus-4" } else { "gpt-5" }.into()),
+            model: Some(if number.is_multiple_of(5) { "claude-opus-4" } else { "gpt-5" }.into()),
             prompt: Some(format!("The login page answers 500 since change {number}: repair it")),
             conf: 1.0,
             reasons: vec!["same directory".into(), "same time".into()],

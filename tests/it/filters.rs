@@ -235,8 +235,7 @@ fn words_that_are_no_filter_are_usage_errors() {
 /// What a list shows of a session, as text.
 fn shown(session: &Session) -> String {
     let meta = &session.meta;
-    let derived =
-        meta.derived.as_ref().map(|d| (d.prompt.clone(), d.model.clone(), d.counts.clone()));
+    let derived = meta.derived.as_ref().map(|d| (d.prompt.clone(), d.model.clone(), d.counts));
     format!(
         "{} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {} {derived:?}",
         session.id,
