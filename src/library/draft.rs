@@ -21,7 +21,7 @@ use crate::time::WallTime;
 /// microseconds.
 const ESCAPE_US: i64 = 2_000_000;
 /// The longest that a spool grows in memory; then it goes on in a file without a name.
-pub const SPOOL_HELD_MAX: usize = 4 << 20;
+pub const SPOOL_HELD_MAX: usize = 1 << 20;
 
 /// Lines of events, added at the end and read back one by one.
 #[derive(Debug)]
