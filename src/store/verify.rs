@@ -382,7 +382,8 @@ fn salvage_all(
     progress: &mut dyn FnMut(Progress),
 ) -> io::Result<Copied> {
     let s = &**damaged;
-    let total = s.size()? / PAGE;
+    // A power cut may leave a part of the last page.
+    let total = s.size()?.div_ceil(PAGE);
     let mut meter = Meter::new(2 * data_bytes(s, 0..total * PAGE)?, progress);
     let mut found: HashMap<u64, Found> = HashMap::new();
     let mut catalog_pages = Vec::new();
