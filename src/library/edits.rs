@@ -361,6 +361,10 @@ impl Touched {
     fn write(&self, out: &mut String) {
         let path = self.path.trim_start_matches('/');
         out.push_str(&format!("diff --git a/{path} b/{path}\n"));
+        if self.op == Op::Create {
+            // git takes no diff of a new file without it.
+            out.push_str("new file mode 100644\n");
+        }
         let (from, to) = match self.op {
             Op::Create => ("/dev/null".to_owned(), format!("b/{path}")),
             Op::Modify => (format!("a/{path}"), format!("b/{path}")),

@@ -127,6 +127,7 @@ fn a_patch_is_told_file_by_file() {
     let patch = r"*** Begin Patch\n*** Add File: new\n+one\n+two\n*** Update File: ../old\n@@ fn f\n a\n-b\n+c\n@@\n+d\n*** Delete File: gone\n*** Update File: from\n*** Move to: to\n@@\n-x\n+y\n*** End Patch\n";
     let expected = [
         "diff --git a/sub/new b/sub/new",
+        "new file mode 100644",
         "--- /dev/null",
         "+++ b/sub/new",
         "@@ -0,0 +1,2 @@",
