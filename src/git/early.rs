@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::head;
 use super::index::{self, Entry};
@@ -26,8 +27,8 @@ const TOTAL_LEN_MAX: u64 = 8 << 20;
 #[derive(Debug, Default)]
 pub struct Early {
     pub(super) files: BTreeMap<Vec<u8>, Was>,
-    /// The index as it was lies where it is worked on.
-    pub(super) has_index: bool,
+    /// The index as it was, and the time of its last change.
+    pub(super) index: Option<(Vec<u8>, SystemTime)>,
 }
 
 /// What a path was.
@@ -43,7 +44,7 @@ pub(super) enum Was {
 
 impl Early {
     /// Looks at the work tree `root`, whose commits have names of `id_len` bytes, and copies into
-    /// the directory `dir` its index and what differs from it and was not changed since
+    /// the directory `dir` what differs from its index and was not changed since
     /// `since_ns` (nanoseconds since 1970, by the clock of files). Untracked files count where
     /// tracked ones are beside them. What cannot be read is left to git.
     pub fn look(root: &Path, dir: &Path, id_len: usize, since_ns: u64) -> Early {
@@ -71,17 +72,11 @@ impl Look<'_> {
             return None;
         }
         let entries = index::entries(&bytes, id_len)?;
-        fs::create_dir_all(self.dir.join("early")).ok()?;
         for entry in entries.iter().filter(|entry| !entry.skipped) {
             self.tracked(entry, (seen.mtime(), seen.mtime_nsec()));
         }
         self.untracked(&entries);
-        // git takes files for unchanged that are older than the index: the copy must look as old.
-        let place = self.dir.join("index");
-        fs::write(&place, &bytes).ok()?;
-        let copy = File::options().write(true).open(&place).ok()?;
-        copy.set_modified(seen.modified().ok()?).ok()?;
-        self.early.has_index = true;
+        self.early.index = Some((bytes, seen.modified().ok()?));
         Some(self.early)
     }
 
@@ -143,7 +138,9 @@ impl Look<'_> {
             && self.total + meta.len() <= TOTAL_LEN_MAX
         {
             self.total += meta.len();
-            let copy = self.dir.join("early").join(self.early.files.len().to_string());
+            let place = self.dir.join("early");
+            let copy = place.join(self.early.files.len().to_string());
+            let _ = fs::create_dir_all(place);
             let executable = meta.mode() & 0o100 != 0;
             fs::copy(&full, &copy).ok().map(|_| Was::File { executable, copy })
         } else {

@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::SystemTime;
 
 use super::early::{Early, Was};
 use super::{find, head};
@@ -104,7 +105,11 @@ impl Shadow {
     /// # Errors
     /// As those of [`Shadow::take`].
     pub fn take_as_of(&self, since_ns: u64, head: Option<&str>, early: &Early) -> Answer<Snapshot> {
-        if !early.has_index {
+        if let Some((bytes, modified)) = &early.index {
+            fs::write(self.dir.join("index"), bytes)
+                .and_then(|()| self.date_index(*modified))
+                .map_err(|e| format!("cannot copy the index: {e}"))?;
+        } else {
             self.copy_index()?;
             let index = fs::metadata(self.git_dir.join("index"));
             let fresh = index.is_ok_and(|meta| is_since(since_ns, meta.mtime(), meta.mtime_nsec()));
@@ -254,8 +259,7 @@ impl Shadow {
         Ok(blobs)
     }
 
-    /// A copy of the repository's index to work on. git takes files for unchanged that are older
-    /// than the index: the copy must look as old as the original.
+    /// A copy of the repository's index to work on.
     fn copy_index(&self) -> Answer<()> {
         let (from, to) = (self.git_dir.join("index"), self.dir.join("index"));
         let failed = |e: io::Error| format!("cannot copy the index: {e}");
@@ -271,8 +275,13 @@ impl Shadow {
             return Err("the repository is too large".to_owned());
         }
         fs::copy(&from, &to).map_err(failed)?;
-        let copy = File::options().write(true).open(&to).map_err(failed)?;
-        copy.set_modified(meta.modified().map_err(failed)?).map_err(failed)
+        meta.modified().and_then(|modified| self.date_index(modified)).map_err(failed)
+    }
+
+    /// git takes files for unchanged that are older than the index: a copy must look as old as the
+    /// original.
+    fn date_index(&self, modified: SystemTime) -> io::Result<()> {
+        File::options().write(true).open(self.dir.join("index"))?.set_modified(modified)
     }
 
     /// What git prints, of which at most [`DIFF_LEN_MAX`] bytes and one more are read.

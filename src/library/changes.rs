@@ -25,7 +25,7 @@ const RESUME_TRIES: u32 = 100;
 const RETRY: Duration = Duration::from_millis(50);
 /// git starts after the command: what the command changes meanwhile was looked at before, or is told
 /// by the time of its files.
-const START_DELAY: Duration = Duration::from_millis(5);
+const START_DELAY: Duration = Duration::from_millis(20);
 /// How long the changes of a session that has just ended are waited for.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 /// A directory that a process has left behind is removed after this.
@@ -61,8 +61,9 @@ pub fn watch(home: &Path, id: SessionId, repository: &Repository) -> io::Result<
     let root = Path::new(&repository.root);
     let id_len = repository.head.as_ref().map_or(20, |head| head.len() / 2);
     let early = Early::look(root, &dir, id_len, since_ns);
+    drop(seeing);
     // These are among the descriptors that are closed.
-    [held, seen, seeing].into_iter().for_each(std::mem::forget);
+    [held, seen].into_iter().for_each(std::mem::forget);
     let done = process::go_behind(Some(end.as_fd())).and_then(|()| {
         Mask::empty().install();
         // Whoever asks for the changes sees by the lock that they are being taken.
