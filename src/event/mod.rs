@@ -16,7 +16,7 @@ pub use body::*;
 pub use field::Field;
 pub use price::{PRICES_MAX, Prices};
 pub use round::{Round, rounds};
-pub use turn::{Counts, Number, Part, Tokens, Turn, count, number, numbers, turns};
+pub use turn::{Counts, Number, Part, Tokens, Turn, Turns, count, number, numbers, turns};
 pub use words::*;
 
 use crate::json::{self, Object, Value};

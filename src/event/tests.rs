@@ -140,9 +140,16 @@ fn counts_are_of_what_lived_and_tokens_of_what_was_spent() {
 
 #[test]
 fn turns_are_spans_of_events() {
-    let list = events("tuacr/uta");
-    let spans: Vec<_> = turns(&list).into_iter().map(|t| (t.number, t.events)).collect();
-    assert_eq!(spans, [(1, 1..6), (2, 6..9)]);
+    let check = |script: &str, expected: &[(u32, std::ops::Range<usize>)]| {
+        let turns = turns(&events(script)).into_iter();
+        let spans: Vec<_> = turns.map(|t| (t.number, t.events)).collect();
+        assert_eq!(spans, expected, "{script}");
+    };
+    check("tuacr/uta", &[(1, 1..6), (2, 6..9)]);
+    // A command that nobody answers belongs to what was before it.
+    check("/r/tu/r/ra/c", &[(1, 2..4), (2, 4..7), (3, 7..10), (4, 10..12)]);
+    check("/uT/Tu", &[(1, 1..5), (2, 5..6)]);
+    check("/r/", &[]);
     assert!(turns(&[]).is_empty());
 }
 

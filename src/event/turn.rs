@@ -29,6 +29,16 @@ impl Tokens {
         plus(&mut self.reasoning, usage.reasoning);
     }
 
+    /// Adds what others took, likewise.
+    pub fn go_on(&mut self, other: &Tokens) {
+        let plus = |sum: &mut u64, n: u64| *sum = sum.saturating_add(n);
+        plus(&mut self.input, other.input);
+        plus(&mut self.cache_read, other.cache_read);
+        plus(&mut self.cache_write, other.cache_write);
+        plus(&mut self.output, other.output);
+        plus(&mut self.reasoning, other.reasoning);
+    }
+
     /// All input, from caches or not.
     pub fn input_total(&self) -> u64 {
         self.input.saturating_add(self.cache_read).saturating_add(self.cache_write)
@@ -156,39 +166,107 @@ pub fn number(events: &mut [Event]) {
 
 /// The turns of a list of events in their order.
 pub fn turns(events: &[Event]) -> Vec<Turn> {
-    let parts: Vec<Part> = events.iter().map(Part::of).collect();
-    let starts: Vec<usize> = (0..events.len()).filter(|&at| begins_turn(&parts, at)).collect();
-    let ends = starts.iter().skip(1).copied().chain([events.len()]);
-    let spans = starts.iter().zip(ends).enumerate();
-    spans.map(|(i, (&start, end))| turn(i, &events[start..end], start..end)).collect()
+    let mut turns = Turns::default();
+    events.iter().for_each(|event| turns.add(event));
+    turns.finish()
 }
 
-fn turn(index: usize, events: &[Event], span: std::ops::Range<usize>) -> Turn {
-    let mut counts = Counts::default();
-    let mut stop_reason = None;
-    for event in events {
-        add(&mut counts, event, true);
-        match &event.body {
-            Body::TurnEnd(end) => stop_reason = end.stop_reason.or(stop_reason),
-            Body::AssistantMessage(message) if message.is_final && event.stream == MAIN => {
-                stop_reason = Some(StopReason::EndTurn);
+/// Makes the turns of events that come one by one.
+#[derive(Clone, Debug, Default)]
+pub struct Turns {
+    turns: Vec<Turn>,
+    /// The turn of a slash command that nobody has answered yet: it may be none.
+    command: Option<Turn>,
+    at: usize,
+}
+
+impl Turns {
+    /// Takes the next event.
+    pub fn add(&mut self, event: &Event) {
+        match Part::of(event) {
+            Part::Said => {
+                self.settle(false);
+                let turn = self.begin(event);
+                self.push(turn);
             }
-            Body::ApiError(error) if !error.retry && event.stream == MAIN => {
-                stop_reason = Some(StopReason::Error);
+            Part::Command => {
+                self.settle(false);
+                self.command = Some(self.begin(event));
             }
-            Body::Interrupt(_) if event.stream == MAIN => stop_reason = Some(StopReason::Cancelled),
+            Part::Answer => self.settle(true),
+            Part::Asks | Part::Main | Part::Beside => {}
+        }
+        self.at += 1;
+        if let Some(turn) = self.command.as_mut().or(self.turns.last_mut()) {
+            turn.add(event);
+            turn.events.end = self.at;
+        }
+    }
+
+    /// Index of the next event.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    /// The turns.
+    pub fn finish(mut self) -> Vec<Turn> {
+        self.settle(false);
+        self.turns
+    }
+
+    fn begin(&self, event: &Event) -> Turn {
+        Turn {
+            number: 0,
+            events: self.at..self.at,
+            started: event.time,
+            ended: None,
+            abandoned: event.abandoned,
+            stop_reason: None,
+            counts: Counts::default(),
+        }
+    }
+
+    /// The command begins a turn, or is a part of the turn before it.
+    fn settle(&mut self, begins: bool) {
+        let Some(command) = self.command.take() else { return };
+        match self.turns.last_mut() {
+            Some(turn) if !begins => turn.go_on(command),
+            _ if begins => self.push(command),
             _ => {}
         }
     }
-    Turn {
-        number: u32::try_from(index + 1).unwrap_or(u32::MAX),
-        events: span,
-        started: events[0].time,
-        ended: events.iter().filter_map(|e| e.time).max_by_key(|t| t.unix_us),
-        abandoned: events[0].abandoned,
-        stop_reason,
-        counts,
+
+    fn push(&mut self, turn: Turn) {
+        let number = u32::try_from(self.turns.len() + 1).unwrap_or(u32::MAX);
+        self.turns.push(Turn { number, ..turn });
     }
+}
+
+impl Turn {
+    fn add(&mut self, event: &Event) {
+        add(&mut self.counts, event, true);
+        self.stop_reason = match &event.body {
+            Body::TurnEnd(end) => end.stop_reason,
+            _ if event.stream != MAIN => None,
+            Body::AssistantMessage(message) if message.is_final => Some(StopReason::EndTurn),
+            Body::ApiError(error) if !error.retry => Some(StopReason::Error),
+            Body::Interrupt(_) => Some(StopReason::Cancelled),
+            _ => None,
+        }
+        .or(self.stop_reason);
+        self.ended = later(self.ended, event.time);
+    }
+
+    /// Takes in a turn that was none.
+    fn go_on(&mut self, other: Turn) {
+        self.counts.go_on(&other.counts);
+        self.stop_reason = other.stop_reason.or(self.stop_reason);
+        self.ended = later(self.ended, other.ended);
+        self.events.end = other.events.end;
+    }
+}
+fn later(one: Option<WallTime>, other: Option<WallTime>) -> Option<WallTime> {
+    one.into_iter().chain(other).max_by_key(|time| time.unix_us)
 }
 
 /// The counts of a whole session. What was abandoned counts only as tokens.
@@ -206,6 +284,20 @@ impl Counts {
     pub fn add(&mut self, event: &Event, begins: bool) {
         self.turns += u64::from(!event.abandoned && begins);
         add(self, event, !event.abandoned);
+    }
+
+    fn go_on(&mut self, other: &Counts) {
+        let Counts { turns, thoughts, tool_calls, tool_failures, .. } = other;
+        let Counts { approvals, api_errors, interrupts, requests, tokens, .. } = other;
+        self.turns += turns;
+        self.thoughts += thoughts;
+        self.tool_calls += tool_calls;
+        self.tool_failures += tool_failures;
+        self.approvals += approvals;
+        self.api_errors += api_errors;
+        self.interrupts += interrupts;
+        self.requests += requests;
+        self.tokens.go_on(tokens);
     }
 }
 

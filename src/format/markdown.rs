@@ -1,10 +1,13 @@
 //! The report of a session in Markdown: always the same text for the same events.
 
 use super::text::{View, chat, first_line, first_prompt, plain};
-use crate::event::{Body, Counts, Decision, Event, FileOp, MAIN, Tokens, Turn, count, turns};
+use crate::event::{
+    Body, Counts, Decision, Event, FileOp, MAIN, Tokens, ToolResult, Turn, Turns, Usage, turns,
+};
 use crate::time::duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 /// What the report says that is not in the events.
 #[derive(Clone, Debug, Default)]
@@ -27,20 +30,74 @@ const FAILURES_MAX: usize = 50;
 /// The report: head, intent and first prompt, turns, files, tools and failures, approvals and
 /// waits, tokens, how to go on. A part with nothing to say is left out.
 pub fn report(head: &Head, events: &[Event], view: &View) -> String {
-    let mut out = format!("# {}\n\n", escape(&first_line(&head.title)));
-    for (name, value) in &head.facts {
-        let _ = writeln!(out, "- **{}**: {}", escape(name), escape(&first_line(value)));
+    let mut report = Report::new(*view);
+    events.iter().for_each(|event| report.add(event));
+    report.finish(head)
+}
+
+/// Makes the report of events that come one by one, of which it keeps no more than it says.
+#[derive(Debug, Default)]
+pub struct Report {
+    view: View,
+    turns: Turns,
+    /// The user's messages of the main stream: which event, and how the table shows it.
+    prompts: Vec<(usize, String)>,
+    /// The first that is no command.
+    prompt: Option<String>,
+    files: BTreeMap<String, Change>,
+    tools: Tools,
+    approvals: Approvals,
+    models: BTreeMap<String, Spent>,
+}
+
+impl Report {
+    /// The report of nothing.
+    pub fn new(view: View) -> Report {
+        Report { view, ..Report::default() }
     }
-    intent(head, events, &mut out);
-    timeline(events, view, &mut out);
-    files(events, &mut out);
-    tools(events, &mut out);
-    approvals(events, view, &mut out);
-    tokens(events, &mut out);
-    if let Some(resume) = &head.resume {
-        let _ = write!(out, "\n## Go on\n\n```sh\n{}\n```\n", plain(resume));
+
+    /// Takes the next event.
+    pub fn add(&mut self, event: &Event) {
+        if let Body::UserMessage(message) = &event.body {
+            if event.stream == MAIN {
+                self.prompts.push((self.turns.at(), prompt_cell(&message.text)));
+            }
+            if self.prompt.is_none() && first_prompt(std::slice::from_ref(event)).is_some() {
+                self.prompt = Some(plain(&message.text));
+            }
+        }
+        self.turns.add(event);
+        if !event.abandoned {
+            add_file(&mut self.files, event);
+            self.tools.add(event);
+        }
+        self.approvals.add(event, &self.view);
+        if let Body::Usage(usage) = &event.body {
+            let model = usage.model.as_deref().unwrap_or("(unknown)");
+            match self.models.get_mut(model) {
+                Some(spent) => spent.add(usage),
+                None => self.models.entry(model.to_owned()).or_default().add(usage),
+            }
+        }
     }
-    out
+
+    /// The report.
+    pub fn finish(self, head: &Head) -> String {
+        let mut out = format!("# {}\n\n", escape(&first_line(&head.title)));
+        for (name, value) in &head.facts {
+            let _ = writeln!(out, "- **{}**: {}", escape(name), escape(&first_line(value)));
+        }
+        intent(head, self.prompt.as_deref(), &mut out);
+        timeline(&self.turns.finish(), &self.prompts, &self.view, &mut out);
+        files(&self.files, &mut out);
+        self.tools.write(&mut out);
+        self.approvals.write(&mut out);
+        tokens(&self.models, &mut out);
+        if let Some(resume) = &head.resume {
+            let _ = write!(out, "\n## Go on\n\n```sh\n{}\n```\n", plain(resume));
+        }
+        out
+    }
 }
 
 /// The conversation in Markdown: a heading a turn, the words below.
@@ -61,13 +118,7 @@ pub fn conversation(events: &[Event], view: &View) -> String {
     out
 }
 
-fn intent(head: &Head, events: &[Event], out: &mut String) {
-    let prompt = events.iter().find_map(|e| match &e.body {
-        Body::UserMessage(m) if first_prompt(std::slice::from_ref(e)).is_some() => {
-            Some(plain(&m.text))
-        }
-        _ => None,
-    });
+fn intent(head: &Head, prompt: Option<&str>, out: &mut String) {
     if head.intent.is_none() && prompt.is_none() {
         return;
     }
@@ -82,23 +133,23 @@ fn intent(head: &Head, events: &[Event], out: &mut String) {
     }
 }
 
-fn timeline(events: &[Event], view: &View, out: &mut String) {
-    let turns = turns(events);
+fn timeline(turns: &[Turn], prompts: &[(usize, String)], view: &View, out: &mut String) {
     if turns.is_empty() {
         return;
     }
     out.push_str("\n## Turns\n\n| # | Started | Took | Prompt | Tools | Tokens out | Ended |\n");
     out.push_str("|--:|---|--:|---|--:|--:|---|\n");
-    for turn in &turns {
+    for turn in turns {
         let started = turn.started.map_or(String::new(), |t| view.time(t));
         let took = turn.started.zip(turn.ended).map_or(String::new(), |(start, end)| {
             duration(u64::try_from(end.unix_us - start.unix_us).unwrap_or(0))
         });
+        let prompt = prompts.binary_search_by_key(&turn.events.start, |(at, _)| *at);
         let _ = writeln!(
             out,
             "| {} | {started} | {took} | {} | {} | {} | {} |",
             turn.number,
-            cell(&prompt(turn, events)),
+            prompt.map_or("", |at| &prompts[at].1),
             tool_cell(&turn.counts),
             grouped(turn.counts.tokens.output),
             ending(turn),
@@ -106,14 +157,11 @@ fn timeline(events: &[Event], view: &View, out: &mut String) {
     }
 }
 
-fn prompt(turn: &Turn, events: &[Event]) -> String {
-    let text = match &events[turn.events.start].body {
-        Body::UserMessage(message) => first_line(&message.text),
-        _ => String::new(),
-    };
+fn prompt_cell(text: &str) -> String {
+    let text = first_line(text);
     match text.char_indices().nth(PROMPT_LEN_MAX) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
+        Some((end, _)) => cell(&format!("{}…", &text[..end])),
+        None => cell(&text),
     }
 }
 
@@ -132,7 +180,7 @@ fn ending(turn: &Turn) -> String {
     }
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Change {
     op: Option<FileOp>,
     plus: u64,
@@ -140,21 +188,20 @@ struct Change {
     times: u64,
 }
 
-fn files(events: &[Event], out: &mut String) {
-    let mut changes: BTreeMap<String, Change> = BTreeMap::new();
-    for event in events.iter().filter(|e| !e.abandoned) {
-        if let Body::FileChange(file) = &event.body {
-            let change = changes.entry(first_line(&file.path)).or_default();
-            // A file that was created and then changed is a new file.
-            change.op = match (change.op, file.op) {
-                (Some(FileOp::Create), Some(FileOp::Modify)) => Some(FileOp::Create),
-                (old, new) => new.or(old),
-            };
-            change.plus = change.plus.saturating_add(file.plus.unwrap_or(0));
-            change.minus = change.minus.saturating_add(file.minus.unwrap_or(0));
-            change.times += 1;
-        }
-    }
+fn add_file(changes: &mut BTreeMap<String, Change>, event: &Event) {
+    let Body::FileChange(file) = &event.body else { return };
+    let change = changes.entry(first_line(&file.path)).or_default();
+    // A file that was created and then changed is a new file.
+    change.op = match (change.op, file.op) {
+        (Some(FileOp::Create), Some(FileOp::Modify)) => Some(FileOp::Create),
+        (old, new) => new.or(old),
+    };
+    change.plus = change.plus.saturating_add(file.plus.unwrap_or(0));
+    change.minus = change.minus.saturating_add(file.minus.unwrap_or(0));
+    change.times += 1;
+}
+
+fn files(changes: &BTreeMap<String, Change>, out: &mut String) {
     if changes.is_empty() {
         return;
     }
@@ -162,111 +209,163 @@ fn files(events: &[Event], out: &mut String) {
     for (path, change) in changes {
         let op = change.op.map_or("", FileOp::as_str);
         let Change { plus, minus, times, .. } = change;
-        let _ = writeln!(out, "| {} | {op} | {times} | {plus} | {minus} |", cell(&path));
+        let _ = writeln!(out, "| {} | {op} | {times} | {plus} | {minus} |", cell(path));
     }
 }
 
-#[derive(Default)]
+#[derive(Debug)]
 struct Use {
+    name: String,
     calls: u64,
     failed: u64,
     ms: u64,
 }
 
-fn tools(events: &[Event], out: &mut String) {
-    let live = || events.iter().filter(|e| !e.abandoned);
-    let mut names: BTreeMap<&str, &str> = BTreeMap::new();
-    let mut uses: BTreeMap<&str, Use> = BTreeMap::new();
-    let mut failures = Vec::new();
-    for event in live() {
+/// The tools that were used, and how they failed.
+#[derive(Debug, Default)]
+struct Tools {
+    uses: Vec<Use>,
+    /// Where each is, by the hash of its name.
+    names: HashMap<u64, u32>,
+    /// Which of them a call used, by the hash of its id: a session has very many calls.
+    calls: HashMap<u64, u32>,
+    failures: String,
+    failures_count: usize,
+}
+
+impl Tools {
+    fn add(&mut self, event: &Event) {
         match &event.body {
             Body::ToolCall(call) => {
-                uses.entry(&call.name).or_default().calls += 1;
-                if let Some(id) = &call.call_id {
-                    names.insert(id, &call.name);
-                }
+                let at = self.of(&call.name);
+                self.uses[at as usize].calls += 1;
+                self.calls.extend(call.call_id.as_deref().map(|id| (hash(id), at)));
             }
             Body::ToolResult(result) => {
-                let name = result.call_id.as_deref().and_then(|id| names.get(id)).copied();
-                let used = uses.entry(name.unwrap_or("(no call)")).or_default();
+                let call = result.call_id.as_deref().and_then(|id| self.calls.get(&hash(id)));
+                let at = call.copied().unwrap_or_else(|| self.of("(no call)"));
+                let used = &mut self.uses[at as usize];
                 used.ms = used.ms.saturating_add(result.duration_ms.unwrap_or(0));
                 if result.ok == Some(false) {
                     used.failed += 1;
-                    failures.push((event.turn, name.unwrap_or("?"), result));
+                    self.add_failure(at, event.turn, result);
                 }
             }
             _ => {}
         }
     }
-    uses.retain(|_, used| used.calls + used.failed > 0);
-    if uses.is_empty() {
-        return;
+
+    /// Where the uses of this tool are.
+    fn of(&mut self, name: &str) -> u32 {
+        let next = u32::try_from(self.uses.len()).unwrap_or(u32::MAX);
+        let at = *self.names.entry(hash(name)).or_insert(next);
+        if at == next {
+            self.uses.push(Use { name: name.to_owned(), calls: 0, failed: 0, ms: 0 });
+        }
+        at
     }
-    out.push_str("\n## Tools\n\n| Tool | Calls | Failed | Time |\n|---|--:|--:|--:|\n");
-    for (name, Use { calls, failed, ms }) in uses {
-        let time = if ms == 0 { String::new() } else { format!("{:.1}s", ms as f64 / 1000.0) };
-        let _ = writeln!(out, "| {} | {calls} | {failed} | {time} |", cell(name));
-    }
-    if !failures.is_empty() {
-        out.push_str("\n### Failures\n\n");
-    }
-    for (turn, name, result) in failures.iter().take(FAILURES_MAX) {
+
+    fn add_failure(&mut self, at: u32, turn: Option<u32>, result: &ToolResult) {
+        self.failures_count += 1;
+        if self.failures_count > FAILURES_MAX {
+            return;
+        }
         let turn = turn.map_or(String::new(), |turn| format!("turn {turn}, "));
+        let name = match self.uses[at as usize].name.as_str() {
+            "(no call)" => "?",
+            name => name,
+        };
         let code = result.exit_code.map_or(String::new(), |code| format!(" (exit {code})"));
         let last = result.text.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or_default();
-        let _ = writeln!(out, "- {turn}{}{code}: {}", escape(name), escape(&first_line(last)));
+        let last = escape(&first_line(last));
+        let _ = writeln!(self.failures, "- {turn}{}{code}: {last}", escape(name));
     }
-    if failures.len() > FAILURES_MAX {
-        let _ = writeln!(out, "- and {} more", failures.len() - FAILURES_MAX);
+
+    fn write(mut self, out: &mut String) {
+        self.uses.retain(|used| used.calls + used.failed > 0);
+        if self.uses.is_empty() {
+            return;
+        }
+        self.uses.sort_by(|one, other| one.name.cmp(&other.name));
+        out.push_str("\n## Tools\n\n| Tool | Calls | Failed | Time |\n|---|--:|--:|--:|\n");
+        for Use { name, calls, failed, ms } in &self.uses {
+            let time =
+                if *ms == 0 { String::new() } else { format!("{:.1}s", *ms as f64 / 1000.0) };
+            let _ = writeln!(out, "| {} | {calls} | {failed} | {time} |", cell(name));
+        }
+        if self.failures_count > 0 {
+            let _ = write!(out, "\n### Failures\n\n{}", self.failures);
+        }
+        if self.failures_count > FAILURES_MAX {
+            let _ = writeln!(out, "- and {} more", self.failures_count - FAILURES_MAX);
+        }
     }
 }
 
-fn approvals(events: &[Event], view: &View, out: &mut String) {
-    let mut rows = String::new();
-    let (mut waited, mut interrupts) = (0u64, 0u64);
-    for event in events {
+fn hash(text: &str) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(text)
+}
+
+/// What was asked, and how often the user stopped the agent.
+#[derive(Debug, Default)]
+struct Approvals {
+    rows: String,
+    waited_ms: u64,
+    interrupts: u64,
+}
+
+impl Approvals {
+    fn add(&mut self, event: &Event, view: &View) {
         match &event.body {
             Body::Approval(approval) => {
                 let time = event.time.map_or(String::new(), |t| view.time(t));
                 let decision =
                     approval.decision.unwrap_or(Decision::Unknown).as_str().replace('_', " ");
                 let ms = approval.waited_ms;
-                waited = waited.saturating_add(ms.unwrap_or(0));
+                self.waited_ms = self.waited_ms.saturating_add(ms.unwrap_or(0));
                 let ms = ms.map_or(String::new(), |ms| format!("{:.1}s", ms as f64 / 1000.0));
-                let _ = writeln!(
-                    rows,
-                    "| {time} | {} | {decision} | {ms} |",
-                    cell(&first_line(&approval.ask))
-                );
+                let ask = cell(&first_line(&approval.ask));
+                let _ = writeln!(self.rows, "| {time} | {ask} | {decision} | {ms} |");
             }
-            Body::Interrupt(_) if event.stream == MAIN => interrupts += 1,
+            Body::Interrupt(_) if event.stream == MAIN => self.interrupts += 1,
             _ => {}
         }
     }
-    if rows.is_empty() && interrupts == 0 {
-        return;
-    }
-    out.push_str("\n## Approvals and waits\n\n");
-    if !rows.is_empty() {
-        let _ = write!(out, "| When | Asked | Answer | Waited |\n|---|---|---|--:|\n{rows}");
-    }
-    if waited > 0 {
-        let _ = writeln!(out, "\nWaited for the user: {}.", duration(waited.saturating_mul(1000)));
-    }
-    if interrupts > 0 {
-        let _ = writeln!(out, "\nInterrupted by the user: {interrupts}.");
+
+    fn write(&self, out: &mut String) {
+        let Approvals { rows, waited_ms, interrupts } = self;
+        if rows.is_empty() && *interrupts == 0 {
+            return;
+        }
+        out.push_str("\n## Approvals and waits\n\n");
+        if !rows.is_empty() {
+            let _ = write!(out, "| When | Asked | Answer | Waited |\n|---|---|---|--:|\n{rows}");
+        }
+        if *waited_ms > 0 {
+            let waited = duration(waited_ms.saturating_mul(1000));
+            let _ = writeln!(out, "\nWaited for the user: {waited}.");
+        }
+        if *interrupts > 0 {
+            let _ = writeln!(out, "\nInterrupted by the user: {interrupts}.");
+        }
     }
 }
 
-fn tokens(events: &[Event], out: &mut String) {
-    let mut models: BTreeMap<&str, (u64, Tokens)> = BTreeMap::new();
-    for event in events {
-        if let Body::Usage(usage) = &event.body {
-            let model = models.entry(usage.model.as_deref().unwrap_or("(unknown)")).or_default();
-            model.0 += 1;
-            model.1.add(usage);
-        }
+/// The requests to one model.
+#[derive(Debug, Default)]
+struct Spent {
+    requests: u64,
+    tokens: Tokens,
+}
+
+impl Spent {
+    fn add(&mut self, usage: &Usage) {
+        self.requests += 1;
+        self.tokens.add(usage);
     }
+}
+
+fn tokens(models: &BTreeMap<String, Spent>, out: &mut String) {
     if models.is_empty() {
         return;
     }
@@ -274,10 +373,7 @@ fn tokens(events: &[Event], out: &mut String) {
         "\n## Tokens\n\n| Model | Requests | In | From cache | To cache | Out | Reasoning |\n",
     );
     out.push_str("|---|--:|--:|--:|--:|--:|--:|\n");
-    let all = count(events);
-    let several = models.len() > 1;
-    let total = [("all", (all.requests, all.tokens))];
-    for (model, (requests, t)) in models.into_iter().chain(total.into_iter().filter(|_| several)) {
+    let mut row = |model: &str, Spent { requests, tokens: t }: &Spent| {
         let _ = writeln!(
             out,
             "| {} | {requests} | {} | {} | {} | {} | {} |",
@@ -288,6 +384,15 @@ fn tokens(events: &[Event], out: &mut String) {
             grouped(t.output),
             grouped(t.reasoning),
         );
+    };
+    let mut all = Spent::default();
+    for (model, spent) in models {
+        row(model, spent);
+        all.requests += spent.requests;
+        all.tokens.go_on(&spent.tokens);
+    }
+    if models.len() > 1 {
+        row("all", &all);
     }
 }
 

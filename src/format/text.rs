@@ -24,10 +24,30 @@ impl View {
 /// each, nothing of the subagents.
 pub fn chat(events: &[Event], view: &View) -> String {
     let mut out = String::new();
-    let mut speaker = "";
-    for event in events {
-        if event.stream != MAIN || (event.abandoned && !view.abandoned) {
-            continue;
+    let mut chat = Chat::new(*view);
+    events.iter().for_each(|event| chat.add(event, &mut out));
+    out
+}
+
+/// Writes the conversation, or the thoughts, of events that come one by one. What is written of an
+/// event ends with a line's end.
+#[derive(Clone, Debug)]
+pub struct Chat {
+    view: View,
+    speaker: &'static str,
+    is_begun: bool,
+}
+
+impl Chat {
+    /// A conversation of which nothing is written yet.
+    pub fn new(view: View) -> Chat {
+        Chat { view, speaker: "", is_begun: false }
+    }
+
+    /// Writes what is said with the next event: see [`chat`].
+    pub fn add(&mut self, event: &Event, out: &mut String) {
+        if event.stream != MAIN || (event.abandoned && !self.view.abandoned) {
+            return;
         }
         let said = match &event.body {
             Body::UserMessage(m) => {
@@ -42,18 +62,42 @@ pub fn chat(events: &[Event], view: &View) -> String {
             Body::AssistantMessage(m) => Some(("Assistant", plain(&m.text).trim_end().to_owned())),
             body => line(body).map(|text| ("", text)),
         };
-        let Some((who, text)) = said else { continue };
-        if who.is_empty() || (who == speaker && who != "User") {
+        let Some((who, text)) = said else { return };
+        if who.is_empty() || (who == self.speaker && who != "User") {
+            self.is_begun = true;
             let _ = writeln!(out, "{text}");
-            continue;
+            return;
         }
-        speaker = who;
-        let time = event.time.map_or(String::new(), |time| format!(" ({})", view.time(time)));
+        self.speaker = who;
+        let time = event.time.map_or(String::new(), |time| format!(" ({})", self.view.time(time)));
         let taken_back = if event.abandoned { " [taken back]" } else { "" };
-        let blank = if out.is_empty() { "" } else { "\n" };
-        let _ = writeln!(out, "{blank}{who}:{time}{taken_back}\n{text}");
+        let _ = writeln!(out, "{}{who}:{time}{taken_back}\n{text}", self.blank());
     }
-    out
+
+    /// Writes the next event if it is a thought: see [`thoughts`].
+    pub fn add_thought(&mut self, event: &Event, out: &mut String) {
+        let Body::Thought(thought) = &event.body else { return };
+        if event.abandoned && !self.view.abandoned {
+            return;
+        }
+        let time = event.time.map_or("-".to_owned(), |time| self.view.time(time));
+        let turn = event.turn.map_or(String::new(), |turn| format!(", turn {turn}"));
+        let stream = if event.stream == MAIN {
+            String::new()
+        } else {
+            format!(", {}", first_line(&event.stream))
+        };
+        let text = match plain(&thought.text) {
+            text if text.trim().is_empty() => "(reasoned, and the text is withheld)".to_owned(),
+            text => text.trim_end().to_owned(),
+        };
+        let _ = writeln!(out, "{}[{time}{turn}{stream}]\n{text}", self.blank());
+    }
+
+    /// The line between what was written and what is.
+    fn blank(&mut self) -> &'static str {
+        if std::mem::replace(&mut self.is_begun, true) { "\n" } else { "" }
+    }
 }
 
 /// What happened between the words, in one line.
@@ -115,25 +159,8 @@ pub fn brief(event: &Event) -> String {
 /// The reasoning of all streams, each thought with its time and turn.
 pub fn thoughts(events: &[Event], view: &View) -> String {
     let mut out = String::new();
-    for event in events {
-        let Body::Thought(thought) = &event.body else { continue };
-        if event.abandoned && !view.abandoned {
-            continue;
-        }
-        let blank = if out.is_empty() { "" } else { "\n" };
-        let time = event.time.map_or("-".to_owned(), |time| view.time(time));
-        let turn = event.turn.map_or(String::new(), |turn| format!(", turn {turn}"));
-        let stream = if event.stream == MAIN {
-            String::new()
-        } else {
-            format!(", {}", first_line(&event.stream))
-        };
-        let text = match plain(&thought.text) {
-            text if text.trim().is_empty() => "(reasoned, and the text is withheld)".to_owned(),
-            text => text.trim_end().to_owned(),
-        };
-        let _ = writeln!(out, "{blank}[{time}{turn}{stream}]\n{text}");
-    }
+    let mut chat = Chat::new(*view);
+    events.iter().for_each(|event| chat.add_thought(event, &mut out));
     out
 }
 

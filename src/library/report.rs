@@ -3,18 +3,35 @@
 use super::{Library, Session};
 use crate::agent;
 use crate::format::line;
-use crate::format::markdown::{self, Head};
-use crate::format::text::{self, View};
+use crate::format::markdown::{Head, Report};
+use crate::format::text::{Chat, View};
 
 impl Library {
     /// The stream `chat`, `thoughts` or `report` as text, secrets and all.
     pub fn rendered(&self, session: &Session, name: &str) -> String {
-        let events = self.conversation(session);
+        let mut text = String::new();
+        self.render(session, name, &mut |piece| text.push_str(piece));
+        text
+    }
+
+    /// Hands it on in pieces, each of which is some whole lines.
+    pub(super) fn render(&self, session: &Session, name: &str, take: &mut dyn FnMut(&str)) {
         let view = View { offset_s: session.meta.started.offset_s, abandoned: false };
-        match name {
-            "chat" => text::chat(&events, &view),
-            "thoughts" => text::thoughts(&events, &view),
-            _ => markdown::report(&session.head(), &events, &view),
+        let (mut chat, mut report) = (Chat::new(view), Report::new(view));
+        let mut text = String::new();
+        self.each_said(session, &mut |event| {
+            match name {
+                "chat" => chat.add(&event, &mut text),
+                "thoughts" => chat.add_thought(&event, &mut text),
+                _ => report.add(&event),
+            }
+            if !text.is_empty() {
+                take(&text);
+                text.clear();
+            }
+        });
+        if name == "report" {
+            take(&report.finish(&session.head()));
         }
     }
 }

@@ -57,8 +57,9 @@ impl Library {
             "meta" => self.copy_meta(session, out),
             "conversation" => self.copy_conversation(session, out),
             "chat" | "thoughts" | "report" => {
-                let text = self.rendered(session, name);
-                copy_text(&mask::mask(&text), out)
+                let mut copied = Copied::to(out);
+                self.render(session, name, &mut |text| copied.add(&mask::mask(text)));
+                copied.finish()
             }
             _ => match self.stream_id(session, name) {
                 Some(stream) => self.copy_stream(session, stream, out),
@@ -199,9 +200,14 @@ impl Library {
 
     /// JSON lines, `il.event/1`: the conversation alone.
     fn copy_conversation(&self, session: &Session, out: &mut dyn Write) -> io::Result<Content> {
-        let mut text = String::new();
-        self.conversation(session).iter().for_each(|event| event.write_line(&mut text));
-        copy_text(&text, out)
+        let mut copied = Copied::to(out);
+        let mut line = String::new();
+        self.each_said(session, &mut |event| {
+            line.clear();
+            event.write_line(&mut line);
+            copied.add(&line);
+        });
+        copied.finish()
     }
 
     /// Bytes of a stream: what an event was read from.
@@ -311,9 +317,28 @@ impl Library {
     }
 }
 
-fn copy_text(text: &str, out: &mut dyn Write) -> io::Result<Content> {
-    out.write_all(text.as_bytes())?;
-    Ok(Content { bytes: text.len() as u64, damaged: 0 })
+/// Text that is written in pieces, up to the first error.
+struct Copied<'a> {
+    out: &'a mut dyn Write,
+    bytes: u64,
+    error: Option<io::Error>,
+}
+
+impl Copied<'_> {
+    fn to(out: &mut dyn Write) -> Copied<'_> {
+        Copied { out, bytes: 0, error: None }
+    }
+
+    fn add(&mut self, text: &str) {
+        if self.error.is_none() {
+            self.error = self.out.write_all(text.as_bytes()).err();
+            self.bytes += text.len() as u64;
+        }
+    }
+
+    fn finish(self) -> io::Result<Content> {
+        self.error.map_or(Ok(Content { bytes: self.bytes, damaged: 0 }), Err)
+    }
 }
 
 pub(super) fn write_lines(lines: &[transcript::Line], out: &mut dyn Write) -> io::Result<u64> {
