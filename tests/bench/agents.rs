@@ -172,12 +172,16 @@ pub fn recorded(bench: &Bench, seeds: &Path, name: &str) -> Vec<Row> {
         assert!(ended.elapsed() < SHOWN_MAX, "il show has no transcript");
     }
     let took = ended.elapsed();
-    let peak = |command: &str| {
+    let peak = |words: &[&str]| {
         let mut il = bench.il();
-        il.arg(command).stdin(Stdio::null()).stdout(Stdio::piped());
+        il.args(words).stdin(Stdio::null()).stdout(Stdio::piped());
         wait_with_peak(il.spawn().expect("il"))
     };
-    let rows = [("il rederive's memory for it", peak("rederive")), ("il show's", peak("show"))];
+    let rows = [
+        ("il rederive's memory for it", peak(&["rederive"])),
+        ("il show's", peak(&["show"])),
+        ("il dump chat's", peak(&["dump", "chat"])),
+    ];
     let rows = rows.map(|(what, kib)| Row {
         what,
         measured: kib.map_or_else(|| "not seen".to_owned(), |kib| format!("{kib} KiB")),
