@@ -216,9 +216,7 @@ AGENTS = [
         keys=["--auto-approve", "false"], one_shot=["{prompt}"], setup=cline,
         ready=r"Ask anything|What can I do for you", asks=r"Approve tool call\?", allow=["y"], refuse=["n"],
         greetings=[(r"ClinePass", ["esc"])],
-        lacks={"reasoning": "its messages do not say how much was reasoning",
-               "approvals": "il does not know its dialog, whose choices are keys in one row",
-               "interrupts": "it writes no word of an interruption"},
+        lacks={"reasoning": "its messages do not say how much was reasoning"},
     ),
     Agent(
         "aider",
