@@ -45,8 +45,10 @@ check: setup
 		$(CARGO) check --locked --lib --bins --target $$platform || exit; \
 	done
 
+# Whoever starts this behind a shell's back has it ignore the keys' signals; what the tests run
+# would inherit that.
 test: setup check static
-	$(CARGO) test --locked --no-fail-fast
+	env --default-signal=INT,QUIT,HUP $(CARGO) test --locked --no-fail-fast
 
 # How the relay stands to a bare one, script and asciinema, with the bars il has set itself; the
 # terminal engine's speed; what the settled text of agents' recordings recalls and tells twice.
