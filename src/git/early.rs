@@ -113,6 +113,9 @@ impl Look<'_> {
         for place in places {
             let Ok(found) = fs::read_dir(self.full(place)) else { continue };
             for found in found.flatten() {
+                if self.early.files.len() == FILES_MAX {
+                    return;
+                }
                 let path = [place, found.file_name().as_bytes()].concat();
                 if known.contains(path.as_slice()) {
                     continue;

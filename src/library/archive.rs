@@ -59,7 +59,8 @@ pub fn beside(dir: &Path, meta: &Meta) -> Option<Side> {
     match process::fork().ok()? {
         Fork::Parent(pid) => Some(Side::new(pid, ours)),
         Fork::Child => {
-            if process::go_behind(Some(theirs.as_fd())).is_ok() {
+            if process::go_behind(&[theirs.as_fd()]).is_ok() {
+                process::give_way();
                 let agents: Vec<&Agent> = match &found {
                     Some(found) => vec![found.agent],
                     None => AGENTS.iter().collect(),
@@ -79,7 +80,8 @@ fn is_shell(argv: &[String]) -> bool {
 /// What is read out of the session of a program that is no agent is added by a process of its own.
 pub fn behind(dir: &Path, id: SessionId) {
     if let Ok(Fork::Child) = process::fork() {
-        if process::go_behind(None).is_ok() {
+        if process::go_behind(&[]).is_ok() {
+            process::give_way();
             let _ = Library::open_to_change(dir).and_then(|library| {
                 library.rederive(&library.find_at_once(Some(&id.to_string()))?)?;
                 library.index_if_due();

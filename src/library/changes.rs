@@ -60,11 +60,13 @@ pub fn watch(home: &Path, id: SessionId, repository: &Repository) -> io::Result<
     }
     let root = Path::new(&repository.root);
     let id_len = repository.head.as_ref().map_or(20, |head| head.len() / 2);
-    let early = Early::look(root, &dir, id_len, since_ns);
-    drop(seeing);
-    // These are among the descriptors that are closed.
+    // These are among the descriptors that are closed, before anything that may take its time: a
+    // reader of what the command writes waits for whoever else holds its pipe.
     [held, seen].into_iter().for_each(std::mem::forget);
-    let done = process::go_behind(Some(end.as_fd())).and_then(|()| {
+    let done = process::go_behind(&[end.as_fd(), seeing.as_fd()]).and_then(|()| {
+        let early = Early::look(root, &dir, id_len, since_ns);
+        drop(seeing);
+        process::give_way();
         Mask::empty().install();
         // Whoever asks for the changes sees by the lock that they are being taken.
         let lock = File::create(dir.join("lock"))?;

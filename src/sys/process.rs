@@ -296,23 +296,23 @@ pub fn arrange(given: [Give<'_>; 3]) -> io::Result<()> {
     Ok(())
 }
 
-/// In a forked child: becomes a process that nobody waits for, in a session of its own, with little
-/// claim to the processor, and holding no descriptor but `keep`: the first three lead nowhere.
+/// In a forked child: becomes a process that nobody waits for, in a session of its own, and holding
+/// no descriptor but `keep`: the first three lead nowhere.
 ///
 /// # Errors
 /// What open(2) says of `/dev/null`, and dup2(2).
-pub fn go_behind(keep: Option<BorrowedFd<'_>>) -> io::Result<()> {
+pub fn go_behind(keep: &[BorrowedFd<'_>]) -> io::Result<()> {
     /// Descriptors that are closed one by one where no call closes a range.
     const FEW: RawFd = 1024;
     let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
     let nowhere = || Give::Copy(std::os::fd::AsFd::as_fd(&null));
     arrange([nowhere(), nowhere(), nowhere()])?;
     drop(null);
-    let keep = keep.map_or(2, |fd| fd.as_raw_fd());
-    for (first, last) in [(3, keep - 1), (keep.max(2) + 1, RawFd::MAX)] {
-        if first > last {
-            continue;
-        }
+    let mut kept: Vec<RawFd> = keep.iter().map(AsRawFd::as_raw_fd).filter(|fd| *fd > 2).collect();
+    kept.sort_unstable();
+    let firsts = std::iter::once(3).chain(kept.iter().map(|fd| fd + 1));
+    let lasts = kept.iter().map(|fd| fd - 1).chain([RawFd::MAX]);
+    for (first, last) in firsts.zip(lasts).filter(|(first, last)| first <= last) {
         #[cfg(target_os = "linux")]
         // SAFETY: whoever owns these in this child never uses or drops them: it ends by exit_now.
         let closed = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } == 0;
@@ -325,12 +325,15 @@ pub fn go_behind(keep: Option<BorrowedFd<'_>>) -> io::Result<()> {
             }
         }
     }
-    // SAFETY: setsid and nice take no pointers; a failure of either leaves things as they are.
-    unsafe {
-        libc::setsid();
-        libc::nice(10);
-    }
+    // SAFETY: takes no pointer; a failure leaves things as they are.
+    unsafe { libc::setsid() };
     Ok(())
+}
+
+/// Lays little claim to the processor from now on.
+pub fn give_way() {
+    // SAFETY: takes no pointer; a failure leaves things as they are.
+    unsafe { libc::nice(10) };
 }
 
 /// Whether there is such a process, of anybody.
