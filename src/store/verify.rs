@@ -215,7 +215,8 @@ fn verify_pages(
     report: &mut Report,
     meter: &mut Meter<'_>,
 ) -> io::Result<()> {
-    let total = end / PAGE;
+    // A power cut may leave a part of the last page.
+    let total = end.div_ceil(PAGE);
     let mut leases: BTreeMap<u64, (Lease, ChainId)> = BTreeMap::new();
     let mut page = 0;
     while page < total {

@@ -374,6 +374,39 @@ fn verify_names_the_session_the_time_and_the_bytes() {
 }
 
 #[test]
+fn verify_looks_at_a_last_page_that_is_there_in_part() {
+    let (live, dir) = (TempDir::new("verify-part-live"), TempDir::new("verify-part"));
+    let store = live.open(Access::Write);
+    let mut w = store.begin(&new_session(1)).unwrap();
+    for n in 0..40 {
+        w.append(StreamId::STDOUT, n, &[b'a'; 1000]);
+    }
+    drop(w);
+    // Pages 35, 36 and 37 hold the tape.
+    let image = fs::read(live.path().join(FILE_NAME)).unwrap();
+    let path = dir.path().join(FILE_NAME);
+    drop(dir.open(Access::Write));
+    let pages_and_problems = |len: usize, flipped: Option<usize>| {
+        let mut image = image[..len].to_vec();
+        if let Some(at) = flipped {
+            image[at] ^= 1;
+        }
+        fs::write(&path, image).unwrap();
+        let report = dir.open(Access::Read).verify(&mut |_| {}).unwrap();
+        (report.pages, report.problems.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    let whole = pages_and_problems(38 * 16384, None);
+    assert_eq!(whole.1, [""; 0]);
+    assert_eq!(pages_and_problems(37 * 16384 + 64, None).0, whole.0);
+    assert_eq!(pages_and_problems(37 * 16384 + 5000, None).0, whole.0);
+    for len in [38 * 16384, 37 * 16384 + 5000] {
+        let (pages, problems) = pages_and_problems(len, Some(37 * 16384 + 20));
+        assert_eq!(pages, whole.0 - 1);
+        assert_eq!(problems.first().map(String::as_str), Some("page 37: damaged"), "{problems:?}");
+    }
+}
+
+#[test]
 fn salvage_needs_neither_superblock_nor_catalog() {
     let (a, b) = (TempDir::new("wreck"), TempDir::new("saved"));
     let from = three_sessions(&a);
