@@ -83,10 +83,9 @@ pub fn behind(dir: &Path, id: SessionId) {
         if process::go_behind(&[]).is_ok() {
             process::give_way();
             let _ = Library::open_to_change(dir).and_then(|library| {
-                library.rederive(&library.find_at_once(Some(&id.to_string()))?)?;
-                library.index_if_due();
-                Ok(())
+                library.derive_and_pack(&library.find_at_once(Some(&id.to_string()))?)
             });
+            index_if_due(dir);
         }
         process::exit_now(0);
     }
@@ -168,6 +167,7 @@ fn work(dir: &Path, meta: &Meta, agents: &[&'static Agent], awake: bool, socket:
         wait_for_daemon(&mut files);
     }
     let _ = finish(dir, id, &mut files);
+    index_if_due(dir);
 }
 
 struct Watch<'a> {
@@ -329,9 +329,15 @@ fn finish(dir: &Path, id: SessionId, files: &mut Files) -> Result<()> {
     files.copy(true, &mut addition);
     writer.end(Exit::Unknown, 0)?;
     let session = library.find_at_once(Some(&id.to_string()))?;
-    library.rederive(&session)?;
-    library.index_if_due();
-    Ok(())
+    library.derive_and_pack(&session)
+}
+
+/// The session that has just ended may be one too many for the index.
+fn index_if_due(dir: &Path) {
+    // Opened anew: whoever packs the session has the other's locks.
+    if let Ok(library) = Library::open_to_change(dir) {
+        library.index_if_due();
+    }
 }
 
 /// Whether the process that reads a session's recording is still at it. Its number may be

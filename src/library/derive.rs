@@ -18,7 +18,7 @@ use crate::json::Pieces;
 use crate::json::{self, Object, Value};
 use crate::record::side::SOURCES;
 use crate::session::{DERIVED_VERSION, Derived, NativeFile, Status};
-use crate::store::{Append, Chain, Exit, Item, StreamId};
+use crate::store::{Append, Chain, Exit, Item, StreamId, Writer};
 use crate::sys::time;
 use crate::term::{Options, Size, Terminal};
 use crate::time::WallTime;
@@ -127,16 +127,39 @@ impl Library {
     /// # Errors
     /// The session is running, or the store cannot be written.
     pub fn rederive(&self, session: &Session) -> Result<()> {
-        let cannot = || Error::failed(format!("cannot add to session {}", session.id.short()));
+        let (writer, added) = self.add_derived(session)?;
+        added?;
+        writer.end(Exit::Unknown, 0)?;
+        Ok(())
+    }
+
+    /// As [`Library::rederive`], for a process on its way out, and compresses the session.
+    pub(super) fn derive_and_pack(&self, session: &Session) -> Result<()> {
+        let (writer, added) = self.add_derived(session)?;
+        writer.end_behind(Exit::Unknown, 0, true)?;
+        added
+    }
+
+    /// Adds what the recording says, and returns who added it, and whether all of it is there.
+    fn add_derived(&self, session: &Session) -> Result<(Writer, Result<()>)> {
         if session.status == Status::Running {
-            return Err(cannot().why("it is running").with_hint("wait until it has ended"));
+            let cannot = cannot_add_to(session);
+            return Err(cannot.why("it is running").with_hint("wait until it has ended"));
         }
         let mut drafted = self.draft(session, false);
         let mut writer = self.resume(session)?;
+        let added = self.keep(session, &mut drafted, &mut writer);
+        Ok((writer, added))
+    }
+
+    /// Writes down what a recording says.
+    fn keep(&self, session: &Session, drafted: &mut Drafted, writer: &mut Writer) -> Result<()> {
         let t_us = session.t_us_now();
         let mut keep = |stream, bytes: &[u8]| match writer.append(stream, t_us, bytes) {
             Append::Stored | Append::Queued => Ok(()),
-            Append::Degraded { .. } => Err(cannot().why("the store cannot be written")),
+            Append::Degraded { .. } => {
+                Err(cannot_add_to(session).why("the store cannot be written"))
+            }
         };
         keep(StreamId::CONVERSATION, MARK)?;
         let mut line = String::new();
@@ -152,9 +175,7 @@ impl Library {
         let mut text = String::new();
         json::write_object(&mut text, |o| derived.write(o));
         members.insert("derived", json::parse(text.as_bytes()).unwrap_or_default());
-        keep(StreamId::META, Value::Object(members).to_string().as_bytes())?;
-        writer.end(Exit::Unknown, 0)?;
-        Ok(())
+        keep(StreamId::META, Value::Object(members).to_string().as_bytes())
     }
 
     fn sources(&self, session: &Session) -> Sources {
@@ -286,6 +307,10 @@ impl Sources {
 struct Drafted {
     draft: Draft,
     derived: Derived,
+}
+
+fn cannot_add_to(session: &Session) -> Error {
+    Error::failed(format!("cannot add to session {}", session.id.short()))
 }
 
 impl Drafted {

@@ -239,11 +239,13 @@ pub fn run(
     meta.ending = Some(ending);
     let exit = store_exit(end);
     meta.deriver = side.as_ref().map(|side| side.pid.0);
-    let kept = tape.end(end_us, exit, &meta);
+    let (first_out, keys) = (counters.first_out, counters.bytes_in > 0);
+    // Who reads something out of the session adds that, and compresses all of it together.
+    let is_read = side.as_ref().map_or(keys, Side::is_there);
+    let kept = tape.end(end_us, exit, &meta, !is_read);
     if let Some(side) = side {
         side.seal();
     }
-    let (first_out, keys) = (counters.first_out, counters.bytes_in > 0);
     Ok(Recorded { end, kept, first_out, stderr_is_terminal, keys })
 }
 

@@ -64,6 +64,11 @@ impl Side {
         Side { pid, socket: Some(socket), held: Vec::new(), swept: false, next_stir_us: 0 }
     }
 
+    /// Whether the process has not been seen to end.
+    pub fn is_there(&self) -> bool {
+        self.socket.is_some()
+    }
+
     /// What is to be watched for words from the process.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.socket.as_ref().map(AsFd::as_fd)

@@ -209,8 +209,9 @@ impl Tape {
         Counters { bytes_dropped: self.counters.bytes_dropped + dropped, ..self.counters }
     }
 
-    /// Ends the session: `meta` now has an ending.
-    pub fn end(mut self, now_us: u64, exit: Exit, meta: &Meta) -> Kept {
+    /// Ends the session: `meta` now has an ending. It is compressed behind this process if it is
+    /// to `pack`.
+    pub fn end(mut self, now_us: u64, exit: Exit, meta: &Meta, pack: bool) -> Kept {
         if self.writer.is_none() && self.failure.is_some() {
             self.try_begin(now_us);
         }
@@ -222,7 +223,7 @@ impl Tape {
         writer.append(StreamId::META, now_us, meta.to_json().as_bytes());
         let ended = meta.ending.as_ref().map_or(0, |ending| ending.ended.unix_us);
         let removed = !writer.is_linked();
-        match writer.end_behind(exit, ended) {
+        match writer.end_behind(exit, ended, pack) {
             Err(error) => Kept { saved: true, notice: Some(error.to_string()) },
             Ok(_) if removed => Kept {
                 saved: false,

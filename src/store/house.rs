@@ -226,6 +226,15 @@ fn usage_of(s: &dyn Storage, raw: &RawEntry) -> io::Result<Usage> {
     Ok(usage)
 }
 
+/// Bytes of disk of a session that is not packed; 0 when it is.
+pub(super) fn unpacked_len(s: &dyn Storage, sup: &Super, slot: u32) -> io::Result<u64> {
+    let raw = catalog::read_entry(s, sup, slot)?;
+    if raw.pack.is_some() {
+        return Ok(0);
+    }
+    usage_of(s, &raw).map(|usage| usage.tape + usage.notes)
+}
+
 /// The status of a session whose owner died, from what its chains hold, and what it had set aside
 /// at the end of its tape.
 pub fn status_of_lost(

@@ -339,12 +339,13 @@ impl Writer {
     }
 
     /// As [`Writer::end`], for a process on its way out: the disk is waited for by a child of its
-    /// own. What was written survives this process either way.
-    pub fn end_behind(mut self, exit: Exit, end_us: i64) -> Result<EndReport> {
+    /// own, which also packs the session if it is to and if that pays. What was written survives
+    /// this process either way.
+    pub fn end_behind(mut self, exit: Exit, end_us: i64, pack: bool) -> Result<EndReport> {
         self.write_end(exit, end_us)?;
         self.keeper.dismiss();
         self.release();
-        self.behind = self.pays_to_pack();
+        self.behind = pack && self.pays_to_pack();
         let left = self.storage.leave_behind(&mut || self.settle_behind());
         self.behind &= left.is_ok();
         Ok(EndReport { dropped: self.dropped, errno: self.errno, durable: left.is_ok() })
@@ -367,8 +368,11 @@ impl Writer {
 
     /// Whether the session is worth packing as it ends.
     fn pays_to_pack(&self) -> bool {
-        let len = self.notes.written() + self.tape.as_ref().map_or(0, Cursor::written);
-        self.tape.is_some() && (PACK_AT_END_MIN..=PACK_AT_END_MAX).contains(&len)
+        let len = match &self.tape {
+            Some(tape) => self.notes.written() + tape.written(),
+            None => house::unpacked_len(&*self.storage, &self.sup, self.slot).unwrap_or(0),
+        };
+        (PACK_AT_END_MIN..=PACK_AT_END_MAX).contains(&len)
     }
 
     /// Gives back what was set aside for writes to come.

@@ -162,8 +162,14 @@ fn record(bench: &Bench) -> Store {
         scope.spawn(|| finish(Terminal::spawn_in(command, ROWS, COLS)));
     });
     let store = Store::open(&bench.dir.join("home"), Access::Read).expect("the store");
-    // What ended is read and packed behind il's back.
-    let busy = |entry: &Entry| entry.state == State::Live || store.is_held(entry);
+    // What ended is read and packed behind il's back; who typed something is read first.
+    let busy = |entry: &Entry| {
+        let is_unread = |tag: &str| tag.contains("\"vim\"") && !tag.contains("\"derived\"");
+        let is_due = store
+            .last_record(entry, StreamId::META)
+            .is_none_or(|(_, meta)| is_unread(&String::from_utf8_lossy(&meta)));
+        entry.state == State::Live || is_due || store.is_held(entry)
+    };
     while store.entries().expect("entries").any(|entry| busy(&entry)) {
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -148,7 +148,7 @@ impl Driver {
                     let (session, writer) = self.writers.remove(at);
                     let dropped = writer.state().dropped;
                     let end = match behind {
-                        true => writer.end_behind(Exit::Code(0), 5),
+                        true => writer.end_behind(Exit::Code(0), 5, true),
                         false => writer.end(Exit::Code(0), 5),
                     };
                     self.model(|m| {
