@@ -9,7 +9,7 @@ use crate::cli::{Command, Global, Hint, Operand, Operands};
 use crate::error::{Error, Result};
 use crate::format::line;
 use crate::library::Library;
-use crate::store::Store;
+use crate::store::{Store, layout};
 
 /// `il backup FILE`.
 pub(crate) const COMMAND: Command<Args> = Command {
@@ -48,7 +48,8 @@ fn run(args: Args, global: &Global) -> Result<u8> {
     let mut progress = Line::new("backup");
     let bytes = library.store().backup(path, &mut |p| progress.at(p))?;
     drop(progress);
-    let sessions = Store::open_file(path)?.entries()?.count() as u64;
+    let copy = Store::open_file(path)?;
+    let sessions = copy.entries()?.filter(|entry| !layout::is_annex(&entry.id)).count() as u64;
     print(format!(
         "Wrote {}, {}, to {}\n",
         line::count(sessions, "session"),

@@ -9,7 +9,7 @@ use super::{Library, Session};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::session::SessionId;
-use crate::store::{Append, Entry, Exit, NewSession, State, StreamId, Writer};
+use crate::store::{Append, Entry, Exit, NewSession, State, StreamId, Writer, layout};
 use crate::sys::{process, time};
 
 impl Library {
@@ -95,8 +95,7 @@ impl Library {
     /// catalog for each.
     pub(super) fn all_annexes(&self) -> &[Entry] {
         self.annexes.get_or_init(|| {
-            let is_annex = |id: &[u8; 16]| id[VERSION_AT] & 0xf0 == ANNEX_VERSION;
-            self.store.find_where(usize::MAX, &is_annex).unwrap_or_default()
+            self.store.find_where(usize::MAX, &layout::is_annex).unwrap_or_default()
         })
     }
 }
@@ -108,5 +107,5 @@ const ANNEX_VERSION: u8 = 0x80;
 
 /// Whether an entry of the catalog is no session of its own.
 pub(super) fn is_annex(entry: &Entry) -> bool {
-    entry.id[VERSION_AT] & 0xf0 == ANNEX_VERSION
+    layout::is_annex(&entry.id)
 }

@@ -4,7 +4,7 @@ use super::catalog;
 use super::chain::{self, take_lease};
 use super::cursor::Cursor;
 use super::house::{self, Meter, Progress};
-use super::layout::{self, Cell, Identity, Kind, Lease, Status, Super};
+use super::layout::{self, Cell, Identity, Kind, Lease, Status, Super, is_annex};
 use super::pack::Packer;
 use super::reader::Reader;
 use super::storage::{
@@ -21,6 +21,8 @@ use std::io;
 pub struct Copied {
     /// Sessions copied.
     pub sessions: u64,
+    /// Annexes copied: they hold what was added to a session while it ran.
+    pub annexes: u64,
     /// Sessions that were there already.
     pub known: u64,
     /// Payload bytes copied.
@@ -134,7 +136,8 @@ impl<'a> Copy<'a> {
         }
         catalog::write_identity(s, sup, slot, &self.identity)?;
         let (bytes, missing) = (packed.bytes, packed.missing);
-        Ok(Copied { sessions: 1, known: 0, bytes, missing })
+        let annexes = u64::from(is_annex(id));
+        Ok(Copied { sessions: 1 - annexes, annexes, known: 0, bytes, missing })
     }
 }
 
@@ -226,7 +229,7 @@ impl Store {
         let mut meter = Meter::new(from.usage_of_all()?.notes, progress);
         for entry in &entries {
             if !known.insert(entry.id) {
-                sum.known += 1;
+                sum.known += u64::from(!is_annex(&entry.id));
                 continue;
             }
             sum.add(copy_session(&*storage, from, entry, &mut meter).map_err(|e| cannot(&e))?);
@@ -273,7 +276,8 @@ impl Store {
             new.sync()?;
             let after = house::data_bytes(&*new, 0..new.size()?)?;
             old.replace_by(&*new)?;
-            Ok(Compacted { before, after, sessions: entries.len() as u64 })
+            let sessions = entries.iter().filter(|entry| !is_annex(&entry.id)).count() as u64;
+            Ok(Compacted { before, after, sessions })
         })();
         if written.is_err() {
             new.discard();
@@ -285,6 +289,7 @@ impl Store {
 impl Copied {
     pub(super) fn add(&mut self, other: Copied) {
         self.sessions += other.sessions;
+        self.annexes += other.annexes;
         self.known += other.known;
         self.bytes += other.bytes;
         self.missing = self.missing.saturating_add(other.missing);

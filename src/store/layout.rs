@@ -222,6 +222,12 @@ impl PageHeader {
     }
 }
 
+/// Whether an id is that of an annex, which holds what was added to a session while it ran: a UUID
+/// of version 8.
+pub fn is_annex(id: &[u8; 16]) -> bool {
+    id[6] >> 4 == 8
+}
+
 /// The salt of a session: the random half of its id, never 0.
 pub fn salt(id: &[u8; 16]) -> u64 {
     match u64_at(id, 8) {

@@ -76,7 +76,8 @@ fn fill(
     let store = Store::with(Arc::clone(new), Access::Write, false)?;
     let copied = salvage_from(Arc::clone(damaged), &store, progress)?;
     let report = store.verify(progress)?;
-    if report.problem_count > 0 || report.sessions + report.annexes != copied.sessions {
+    let all = (report.sessions, report.annexes) == (copied.sessions, copied.annexes);
+    if report.problem_count > 0 || !all {
         return Err(Error::failed(format!("cannot repair {}", damaged.path().display()))
             .why("what was written anew does not read well")
             .with_hint("the store has not been changed; the disk may be failing"));

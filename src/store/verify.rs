@@ -6,7 +6,7 @@ use super::copy::{Copied, Copy, as_it_is, identity_in_notes};
 use super::house::{Meter, Progress, data_bytes};
 use super::layout::{
     ChainId, ENTRIES_PER_PAGE, FIRST_LEASE, Identity, Kind, Lease, PAGE, PAGE_LEN, PageHeader,
-    Super, salt, tag,
+    Super, is_annex, salt, tag,
 };
 use super::reader::{Item, Reader, Why};
 use super::storage::{Storage, read_zero_filled};
@@ -196,8 +196,7 @@ impl Store {
         let mut meter = Meter::new(2 * data_bytes(s, 0..end)?, progress);
         verify_pages(s, sup, end, &known, &mut report, &mut meter)?;
         for entry in self.entries().map_err(|e| io::Error::other(e.to_string()))? {
-            let is_annex = entry.id[6] >> 4 == 8;
-            *(if is_annex { &mut report.annexes } else { &mut report.sessions }) += 1;
+            *(if is_annex(&entry.id) { &mut report.annexes } else { &mut report.sessions }) += 1;
             for chain in [Chain::Notes, Chain::Tape] {
                 verify_chain(self.read(&entry, chain), &entry, chain, &mut report, &mut meter);
             }
@@ -424,7 +423,7 @@ fn salvage_all(
             continue;
         }
         if known.contains(&identity.id) {
-            sum.known += 1;
+            sum.known += u64::from(!is_annex(&identity.id));
             continue;
         }
         let raw = entry.unwrap_or_default();

@@ -565,6 +565,30 @@ fn backup_copies_also_while_someone_records_and_overwrites_nothing() {
 }
 
 #[test]
+fn what_a_mark_added_counts_as_no_session() {
+    let house = House::new();
+    let hurt = house.record(&[], LINES);
+    let running = house.running();
+    succeed(&mut house.il(&["mark", "here"]));
+    let copy = House::new();
+    fs::create_dir_all(copy.dir()).expect("a directory");
+    let backup = house.dir().join("backup.il").display().to_string();
+    check(&mut house.il(&["backup", &backup]), 0, &["Wrote 2 sessions, "], &[]);
+    drop(running);
+    house.settle();
+    check(&mut house.il(&["verify"]), 0, &["whole: 2 sessions, 1 annex, "], &[]);
+    check(&mut copy.il(&["import", &backup]), 0, &["2 sessions"], &[]);
+    check(&mut copy.il(&["verify"]), 0, &["whole: 2 sessions, 1 annex, "], &[]);
+    check(&mut copy.il(&["import", &backup]), 0, &["2 sessions were here already"], &[]);
+    check(&mut copy.il(&["compact"]), 0, &["Compacted 2 sessions: "], &[]);
+    house.damage(|bytes| flip(bytes, &hurt));
+    check(&mut house.il(&["verify", "--repair"]), 0, &["Repaired: 2 sessions, "], &[]);
+    check(&mut house.il(&["verify"]), 0, &["whole: 2 sessions, 1 annex, "], &[]);
+    check(&mut house.il(&["prune", "--keep", "0"]), 0, &["Removed 2 sessions, "], &[]);
+    check(&mut house.il(&["verify"]), 0, &["whole: 0 sessions, "], &[]);
+}
+
+#[test]
 fn readers_that_leave_and_full_disks_are_told_apart() {
     let house = House::new();
     house.record(&[], LINES);
