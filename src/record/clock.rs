@@ -69,7 +69,8 @@ impl Clock {
         let ahead_us = wall_us - elapsed_us;
         if slept_us > JUMP_US as u64 {
             self.suspended_ns = suspended_ns;
-            self.wall_ahead_us = wall_us - elapsed_us;
+            // Our own time stood still meanwhile, and stays that far behind.
+            self.wall_ahead_us = wall_us - self.now_us() as i64;
             return Drift::Suspended(slept_us);
         }
         let jump_us = ahead_us - self.wall_ahead_us;

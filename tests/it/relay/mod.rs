@@ -1,6 +1,7 @@
 //! What an expert checks about `il run` as a PTY relay. Each file opens with what it is about;
 //! what a bare terminal does is the oracle wherever it can be asked.
 
+mod clock;
 mod content;
 mod descriptors;
 mod end;
