@@ -73,11 +73,25 @@ fn a_termination_at_any_moment_of_the_start_leaves_the_terminal_in_order() {
 }
 
 /// What the recorded command is doing when the recorder is hit.
-const OCCUPATIONS: [(&str, &str); 3] = [
+const OCCUPATIONS: [(&str, &str); 4] = [
     ("idle", "echo READY; exec sleep 1000"),
     ("flood", "echo READY; exec yes"),
+    // Nobody reads what is pasted: it waits in the recorder.
+    ("paste", "stty raw -echo; echo READY; exec sleep 1000"),
     ("fullscreen", "exec fullscreen"),
 ];
+
+/// Who has started the recorder, and waits for it: each leaves its number in the file `il`.
+const PARENTS: [&str; 2] =
+    ["sh -c 'echo $$ >il; exec $REC sh command'; echo END", "python3 parent.py; echo END"];
+
+/// A parent that mends no terminal, as a shell may.
+const PARENT_PY: &str = "\
+import os, subprocess
+il = subprocess.Popen([*os.environ['REC'].split(), 'sh', 'command'])
+open('il', 'w').write('%d\\n' % il.pid)
+il.wait()
+";
 
 #[test]
 fn every_death_of_the_recorder_leaves_the_terminal_in_order() {
@@ -85,18 +99,23 @@ fn every_death_of_the_recorder_leaves_the_terminal_in_order() {
         [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM, Signal::ALARM, Signal::KILL];
     for signal in signals {
         for (occupation, command) in OCCUPATIONS {
-            let home = Home::new();
-            let script = format!("sh -c 'echo $$ >il; exec $REC sh -c \"{command}\"'; echo END");
-            let mut term = Term::spawn(home.sh(How::Recorded, &script));
-            term.until("raw mode", Term::is_raw);
-            let ready = if occupation == "fullscreen" { "<drawing 1" } else { "READY" };
-            term.expect(ready);
-            kill(home.pid("il"), signal);
-            // `END` may come before the monitor has put the settings back, hence the wait.
-            term.wait();
-            term.until(&format!("its settings back: {signal:?}, {occupation}"), |term| {
-                term.termios() == term.initial
-            });
+            for script in PARENTS {
+                let home = Home::new();
+                home.write("command", command);
+                home.write("parent.py", PARENT_PY);
+                let mut term = Term::spawn(home.sh(How::Recorded, script));
+                term.until("raw mode", Term::is_raw);
+                let ready = if occupation == "fullscreen" { "<drawing 1" } else { "READY" };
+                term.expect(ready);
+                if occupation == "paste" {
+                    term.send_until_full(1 << 20, Duration::from_millis(50));
+                }
+                kill(home.pid("il"), signal);
+                // `END` may come before the monitor has put the settings back, hence the wait.
+                term.wait();
+                let what = format!("its settings back: {signal:?}, {occupation}, {script}");
+                term.until(&what, |term| term.termios() == term.initial);
+            }
         }
     }
 }

@@ -44,10 +44,65 @@ fn what_real_programs_ask_for_is_not_kept() {
     let su = "as=; [ $(id -u) != 0 ] || as='setpriv --reuid=65534 --clear-groups'; \
               $REC $as su -c true";
     check_masked(su, "Password: ", "uthentication failure");
+    let sudo = su.replace("$REC $as su -c true", "$REC timeout --foreground 9 $as sudo -k true");
+    check_masked(&sudo, "password for", "try again");
     let key = "ssh-keygen -q -t ed25519 -N other -f key; $REC ssh-keygen -y -f key";
     check_masked(key, "passphrase", "incorrect passphrase");
     let python = "$REC python3 -c 'import getpass; print(\"length\", len(getpass.getpass()))'";
     check_masked(python, "Password: ", "length 21");
+}
+
+/// A server for secure shells on this machine, which lets nobody in by password, and those who have
+/// the key are asked for one; its port stands in the file `port`.
+const SSH_SERVER: &str = r#"
+import asyncio, asyncssh
+
+class Server(asyncssh.SSHServer):
+    def password_auth_supported(self):
+        return True
+    def validate_password(self, username, password):
+        return False
+
+async def ask(process):
+    process.channel.set_echo(False)
+    process.stdout.write('Password: ')
+    answer = await process.stdin.readline()
+    process.stdout.write('\r\nlength %d\r\n' % len(answer.rstrip()))
+    process.exit(0)
+
+async def main():
+    key = asyncssh.generate_private_key('ssh-ed25519')
+    key.write_private_key('key')
+    key.write_public_key('key.pub')
+    server = await asyncssh.create_server(
+        Server, '127.0.0.1', 0, server_host_keys=['key'], authorized_client_keys='key.pub',
+        process_factory=ask)
+    open('port', 'w').write('%d\n' % server.sockets[0].getsockname()[1])
+    await server.wait_closed()
+
+asyncio.run(main())
+"#;
+
+#[test]
+fn what_a_secure_shell_asks_for_is_not_kept_here_or_there() {
+    // The password for the other side, and one that a program there asks for: then it alone knows
+    // that nothing is echoed, for the terminal here is raw throughout.
+    let here = ("-i none -o PreferredAuthentications=password", "denied");
+    let there = ("-t -i key", "length 21");
+    for (how, finally) in [here, there] {
+        check_masked(
+            &format!(
+                "cat >server.py <<'END'\n{SSH_SERVER}END\n\
+                 umask 077; /usr/bin/python3 server.py & server=$!; trap 'kill $server' EXIT\n\
+                 until [ -s port ]; do sleep 0.1; done\n\
+                 $REC ssh -F none {how} -o IdentitiesOnly=yes -o StrictHostKeyChecking=no \
+                 -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR \
+                 -o NumberOfPasswordPrompts=1 -p $(cat port) somebody@127.0.0.1"
+            ),
+            "assword: ",
+            finally,
+        );
+    }
 }
 
 #[test]
