@@ -425,9 +425,12 @@ impl Reader {
         best
     }
 
-    /// As `seek`, in a pack: to the last block of which `is_before` is true. Blocks are read but
-    /// not opened.
+    /// As `seek`, in a pack: to a block of which `is_before` is true, the last that a page begins
+    /// with. Blocks are read but not opened.
     fn seek_block(&mut self, is_before: impl Fn(u64, u64) -> bool) {
+        if self.chain == Chain::Tape && self.sup.is_some() {
+            return self.seek_page(is_before);
+        }
         let (mut blocks, mut best) = (0u64, 0u64);
         self.rewind();
         loop {
@@ -452,6 +455,27 @@ impl Reader {
         if let Some(Unpack { tape_gone, total, .. }) = self.unpack {
             let anew = Unpack { tape_gone, total, skip_blocks: best, ..Unpack::default() };
             self.unpack = Some(anew);
+        }
+    }
+
+    /// As `seek_block`, in the part of a pack that holds the tape, by halves.
+    fn seek_page(&mut self, is_before: impl Fn(u64, u64) -> bool) {
+        let (storage, mut page) = (Arc::clone(&self.storage), vec![0; PAGE_LEN]);
+        let found = self.last_page(|header| match first_block(&*storage, header, &mut page) {
+            First::Earlier => true,
+            First::Block(block) => is_before(block.t_us, block.pos),
+            First::Later => false,
+        });
+        self.rewind();
+        let Some(Unpack { tape_gone, total, .. }) = self.unpack else { return };
+        let anew = Unpack { tape_gone, total, ..Unpack::default() };
+        self.unpack = Some(anew);
+        let Some(header) = found else { return };
+        if let First::Block(block) = first_block(&*storage, &header, &mut page)
+            && let Some(unpack) = &mut self.unpack
+        {
+            (unpack.seq, unpack.pos) = (block.seq, block.pos);
+            self.enter(header, true);
         }
     }
 
@@ -680,6 +704,46 @@ fn first_part(s: &dyn Storage, header: &PageHeader, page: &mut [u8]) -> Option<P
         false if header.seq == 0 || frame.flags & ECHO != 0 => Part::Notes,
         false => Part::Added,
     })
+}
+
+/// What of a pack's tape begins first on a page, or behind it in its lease.
+enum First {
+    /// Nothing of it has come yet.
+    Earlier,
+    Block(BlockHeader),
+    /// It is over.
+    Later,
+}
+
+fn first_block(s: &dyn Storage, header: &PageHeader, page: &mut [u8]) -> First {
+    let mut at = header.page;
+    while at < header.lease.end() && super::storage::read_zero_filled(s, at * PAGE, page).is_ok() {
+        let rest = page.get(HEADER_LEN..header.lease.data_end(at)).unwrap_or(&[]);
+        let (seed, mut off) = (seed(header.chain.salt, at), 0);
+        let mut other = None;
+        while let FrameAt::Frame(frame) =
+            FrameHeader::decode(rest.get(off..).unwrap_or(&[]), seed, true)
+        {
+            let bytes = &rest[off + super::layout::FRAME_LEN..][..usize::from(frame.len)];
+            let is_block = frame.flags & BLOCK != 0;
+            if is_block && frame.stream == carrier(Chain::Tape) {
+                let begins = frame.flags & CONT == 0;
+                if let Some(block) = BlockHeader::decode(bytes).filter(|_| begins) {
+                    return First::Block(block);
+                }
+            } else {
+                let first = header.page == at && header.seq == 0;
+                let is_earlier = is_block || first || frame.flags & ECHO != 0;
+                other = Some(if is_earlier { First::Earlier } else { First::Later });
+            }
+            off += frame.stride();
+        }
+        if let Some(other) = other {
+            return other;
+        }
+        at += 1;
+    }
+    First::Later
 }
 
 impl Unpack {

@@ -535,33 +535,66 @@ fn the_last_record_is_found_from_the_end() {
 
 #[test]
 fn seeking_in_a_pack_lands_on_the_block() {
-    let dir = TempDir::new("pack-seek");
-    let store = dir.open(Access::Write);
-    let mut w = store.begin(&new_session(1)).unwrap();
-    for n in 0..60_000u64 {
-        w.append(StreamId::STDOUT, n * 10, &n.to_le_bytes().repeat(3));
-    }
-    w.end(Exit::Code(0), 5).unwrap();
-    let entry = store.entries().unwrap().next().unwrap();
-    assert!(store.pack(&entry).unwrap());
-    let entry = store.entries().unwrap().next().unwrap();
-    for n in [0, 1, 170, 25_000, 59_999] {
-        let mut reader = store.read(&entry, Chain::Tape);
-        reader.seek_time(n * 10);
-        let (mut passed, mut found) = (0, None);
-        while let Item::Frame { t_us, bytes, .. } = reader.next() {
-            if t_us >= n * 10 {
-                found = Some(bytes[..8].to_vec());
-                break;
-            }
-            passed += 1;
+    // Blocks that are smaller than a page, and blocks that go over several; notes before the tape
+    // and behind it that take more than a page.
+    for (frames, is_random) in [(60_000u64, false), (6_000, true)] {
+        let dir = TempDir::new("pack-seek");
+        let store = dir.open(Access::Write);
+        let mut w = store.begin(&new_session(1)).unwrap();
+        let mut random = 1u64;
+        let mut noise = |len: usize| -> Vec<u8> {
+            let mut next = || {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                (random >> 40) as u8
+            };
+            (0..len).map(|_| next()).collect()
+        };
+        let payload = if is_random { 500 } else { 16 };
+        for n in 0..frames {
+            let mut bytes = n.to_le_bytes().to_vec();
+            bytes.extend(if is_random { noise(payload) } else { n.to_le_bytes().repeat(2) });
+            w.append(StreamId::STDOUT, n * 10, &bytes);
         }
-        assert_eq!(found.as_deref(), Some(&n.to_le_bytes()[..]));
-        assert!(passed < 15_000, "{passed} frames before {n}");
-        reader.seek_byte(n * 24);
-        assert!(reader.next() != Item::End && reader.pos() > 0);
+        w.append(StreamId::REPORT, 5, &noise(100_000));
+        w.end(Exit::Code(0), 5).unwrap();
+        let entry = || store.entries().unwrap().next().unwrap();
+        assert!(store.pack(&entry()).unwrap());
+        let mut w = store.resume(&entry()).unwrap();
+        w.append(StreamId::REPORT, 5, &noise(100_000));
+        w.end(Exit::Unknown, 0).unwrap();
+        let len = 8 + payload as u64;
+        for n in (0..frames).step_by(frames as usize / 50).chain([1, 170, frames - 1]) {
+            let mut reader = store.read(&entry(), Chain::Tape);
+            for by_time in [true, false] {
+                match by_time {
+                    true => reader.seek_time(n * 10),
+                    false => reader.seek_byte(n * len),
+                }
+                let mut passed = 0;
+                let found = loop {
+                    match reader.next() {
+                        // A record goes on in a second frame at a page's end.
+                        Item::Frame { bytes, .. } if bytes.starts_with(&n.to_le_bytes()) => {
+                            break bytes.len() as u64;
+                        }
+                        Item::Frame { .. } => passed += 1,
+                        other => panic!("{other:?} before {n}"),
+                    }
+                };
+                assert_eq!(reader.pos(), n * len + found, "by time: {by_time}");
+                assert!(passed < 15_000, "{passed} frames before {n}, by time: {by_time}");
+            }
+        }
+        let mut reader = store.read(&entry(), Chain::Tape);
         reader.seek_time(0);
         assert!(matches!(reader.next(), Item::Frame { t_us: 0, .. }));
+        reader.seek_time(frames * 10 + 1000);
+        let mut rest = 0;
+        while let Item::Frame { .. } = reader.next() {
+            rest += 1;
+        }
+        assert!(0 < rest && rest < 15_000, "{rest}");
+        assert_eq!(reader.next(), Item::End);
     }
 }
 
