@@ -152,6 +152,12 @@ impl Terminal {
         out
     }
 
+    /// Bytes that, fed to a fresh terminal of the same size before a keyframe, leave it the newest
+    /// `rows_max` rows of the history.
+    pub fn history_keyframe(&self, rows_max: usize) -> Vec<u8> {
+        self.screen.history_snapshot(rows_max)
+    }
+
     /// A terminal restored from [`Terminal::keyframe`], as if `offset` bytes had been fed by
     /// `time_us`.
     pub fn restore(size: Size, options: Options, keyframe: &[u8], stamp: Stamp) -> Terminal {

@@ -101,6 +101,16 @@ impl Screen {
         self.grid.rows.get(y).filter(|row| !row.cells.is_empty()).map(|row| row.born)
     }
 
+    /// Row `index` of the history as runs, and whether the next one goes on where it ends.
+    fn history_row(&self, index: usize) -> Option<StyledRow> {
+        let (line, pens) = self.history.line(index)?;
+        let pen_of = |n: u16| match n.checked_sub(1) {
+            None => Pen::default(),
+            Some(i) => pens.get(usize::from(i)).copied().unwrap_or_default(),
+        };
+        Some((self.styled(&line, pen_of), line.wrap))
+    }
+
     fn line(&self, row: &Row) -> Line {
         let mut text = Vec::new();
         let mut runs = Vec::new();
@@ -148,16 +158,8 @@ impl Screen {
     /// out.
     fn styled_rows(&self, history: usize) -> Vec<StyledRow> {
         let len = self.history.len();
-        let mut rows: Vec<StyledRow> = (len - history.min(len)..len)
-            .filter_map(|i| self.history.line(i))
-            .map(|(line, pens)| {
-                let pen_of = |n: u16| match n.checked_sub(1) {
-                    None => Pen::default(),
-                    Some(i) => pens.get(usize::from(i)).copied().unwrap_or_default(),
-                };
-                (self.styled(&line, pen_of), line.wrap)
-            })
-            .collect();
+        let mut rows: Vec<StyledRow> =
+            (len - history.min(len)..len).filter_map(|i| self.history_row(i)).collect();
         rows.extend((0..self.height()).map(|y| (self.row_runs(y), self.row_wraps(y))));
         while rows.last().is_some_and(|(runs, wrap)| runs.is_empty() && !wrap) {
             rows.pop();

@@ -133,7 +133,8 @@ impl Screen {
         Some(self.row_from(&line, &pens))
     }
 
-    fn row_from(&mut self, line: &Line, pens: &[Pen]) -> Row {
+    /// A row of the history as it was on the screen.
+    pub(super) fn row_from(&mut self, line: &Line, pens: &[Pen]) -> Row {
         let styles: Vec<u16> = line
             .runs
             .iter()

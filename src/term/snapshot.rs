@@ -2,17 +2,31 @@
 
 use std::io::Write;
 
-use super::grid::{CLUSTER_BASE, Cell, Grid};
+use super::grid::{CLUSTER_BASE, Cell, Grid, Row};
 use super::osc::RESUME_RUN;
 use super::screen::{Charsets, Cursor, Saved, Screen, default_tabs, mode};
 use super::style::Pen;
 use super::width;
+
+/// Blanks that make a row wrap: one that is full, and one whose last column is left.
+const NARROW: &str = " ";
+const WIDE: &str = "\u{3000}";
 
 /// Writes sequences; remembers what the receiving terminal's pen is.
 struct Painter<'a> {
     screen: &'a Screen,
     out: Vec<u8>,
     pen: Pen,
+}
+
+fn used_len(row: &Row) -> usize {
+    if row.wrap { row.cells.len() } else { row.used_len() }
+}
+
+/// What makes a row wrap that does, where what stands on the next would not.
+fn filler_of(row: &Row) -> Option<&'static str> {
+    let is_short = row.cells.last().is_some_and(|cell| cell.is(Cell::SPACER));
+    row.wrap.then_some(if is_short { WIDE } else { NARROW })
 }
 
 impl Screen {
@@ -58,6 +72,35 @@ impl Screen {
         p.charsets(Charsets::DEFAULT);
         p.tabs();
         p.state(&self.grid);
+        p.out
+    }
+
+    /// Bytes that leave the newest `rows_max` rows of the history above a fresh screen of this
+    /// size, wrapped where they were.
+    pub(super) fn history_snapshot(&self, rows_max: usize) -> Vec<u8> {
+        let len = self.history.len();
+        let first = len - rows_max.min(len);
+        if first == len {
+            return Vec::new();
+        }
+        // Rows of the history have numbers of their own for pens and clusters.
+        let mut own = self.clone();
+        let rows: Vec<Row> = (first..len)
+            .filter_map(|i| self.history.line(i))
+            .map(|(line, pens)| own.row_from(&line, pens))
+            .collect();
+        let mut p = Painter { screen: &own, out: Vec::new(), pen: Pen::default() };
+        let mut filler = None;
+        for row in rows.iter().chain([&Row::default()]) {
+            p.row(row, filler);
+            // A row that was wrapped into is filled with the background of that moment.
+            p.pen(Pen::default());
+            p.put(if row.wrap { "" } else { "\x1b[K\r\n" });
+            filler = filler_of(row);
+        }
+        // Not below the empty row that stands for the screen's first.
+        p.out.truncate(p.out.len() - 2);
+        p.out.extend(std::iter::repeat_n(b'\n', self.height() - 1));
         p.out
     }
 }
@@ -136,23 +179,28 @@ impl Painter<'_> {
     }
 
     fn rows(&mut self, grid: &Grid) {
-        let mut wrapped = false;
+        let mut filler = None;
         for (y, row) in grid.rows.iter().enumerate() {
-            let used = if row.wrap { row.cells.len() } else { row.used_len() };
-            if !wrapped && used > 0 {
+            if filler.is_none() && used_len(row) > 0 {
                 self.goto(y, 0);
             }
-            for cell in &row.cells[..used] {
-                if !cell.is(Cell::TAIL) {
-                    self.cell(*cell);
-                }
-            }
-            if wrapped && used == 0 {
-                // Any character makes the row above wrap; a blank does not show.
-                self.cell(Cell::BLANK);
-            }
-            wrapped = row.wrap;
+            self.row(row, filler);
+            filler = filler_of(row);
         }
+    }
+
+    /// What stands on a row. If the one above wraps, `filler` is what makes it.
+    fn row(&mut self, row: &Row, filler: Option<&str>) {
+        let cells = &row.cells[..used_len(row)];
+        let is_wide = cells.first().is_some_and(|cell| cell.is(Cell::WIDE));
+        let wraps = is_wide || (filler == Some(NARROW) && !cells.is_empty());
+        if let Some(filler) = filler.filter(|_| !wraps) {
+            self.pen(Pen::default());
+            self.put(filler);
+            self.put("\r");
+        }
+        let left_out = if row.wrap { Cell::TAIL | Cell::SPACER } else { Cell::TAIL };
+        cells.iter().filter(|cell| !cell.is(left_out)).for_each(|cell| self.cell(*cell));
     }
 
     /// Puts the cursor where it was, filling the last column again if the wrap was pending.

@@ -99,6 +99,35 @@ fn a_keyframe_makes_the_same_terminal_and_it_goes_on_the_same() {
 }
 
 #[test]
+fn with_its_history_a_keyframe_goes_on_the_same_in_a_window_that_changes() {
+    for seed in 0..300 {
+        let mut rng = Rng::new(seed);
+        let size = SIZES[seed as usize % 5];
+        let options = Options { history_rows: 60, ..options(seed) };
+        let mut direct = Terminal::new(size, options);
+        for _ in 0..rng.below(30) {
+            let words = "number 世界 ".repeat(rng.below(8));
+            direct.feed(format!("\x1b[{}m{words}\r\n", rng.below(50)).as_bytes());
+        }
+        let bytes = stream(&mut rng, 20);
+        direct.feed(&bytes);
+        let keyframe = [direct.history_keyframe(60), direct.keyframe()].concat();
+        let stamp = direct.screen().stamp();
+        let mut restored = Terminal::restore(direct.screen().size(), options, &keyframe, stamp);
+        assert_eq!(portrait(&direct), portrait(&restored), "seed {seed}");
+        for n in 0..4 {
+            let size = Size::new(1 + rng.below(50) as u16, 1 + rng.below(20) as u16);
+            let more = stream(&mut rng, 3);
+            for terminal in [&mut direct, &mut restored] {
+                terminal.resize(size);
+                terminal.feed(&more);
+            }
+            assert_eq!(portrait(&direct), portrait(&restored), "seed {seed}, resize {n}");
+        }
+    }
+}
+
+#[test]
 fn any_resize_at_any_time_leaves_a_possible_state() {
     for seed in 0..150 {
         let mut rng = Rng::new(seed);
