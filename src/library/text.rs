@@ -6,7 +6,7 @@ use super::stream::write_lines;
 use super::{Library, Session};
 use crate::format::recording::Action;
 use crate::json::{Object, Value};
-use crate::store::{Append, Chain, Item, State, StreamId, Why, Writer};
+use crate::store::{Append, Chain, Item, Reader, Source, State, StreamId, Unchecked, Why, Writer};
 use crate::term::Options;
 use crate::term::transcript::{Line, Transcript};
 
@@ -45,6 +45,67 @@ impl KeptText {
     }
 }
 
+/// Text that is kept, about to be read.
+#[derive(Debug)]
+pub(super) struct Kept {
+    reader: Reader,
+    kept: KeptText,
+}
+
+impl Kept {
+    /// Where its pieces stand, for who wants one of them again.
+    pub(super) fn source(&self) -> Source {
+        self.reader.source()
+    }
+
+    /// Hands over its pieces, with their times; how many stretches cannot be read.
+    fn each(self, take: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>) -> io::Result<u64> {
+        self.go_through(true, &mut |t_us, bytes, _| take(t_us, bytes))
+    }
+
+    /// As [`Kept::each`], but a long piece may come before it is known whether it is what was
+    /// written, and says so: one that is not would have been missing.
+    pub(super) fn each_unchecked(self, take: Take<'_>) -> io::Result<u64> {
+        self.go_through(false, take)
+    }
+
+    fn go_through(self, check: bool, take: Take<'_>) -> io::Result<u64> {
+        let Kept { mut reader, kept } = self;
+        let (mut skip, mut rest) = (kept.offset, kept.len);
+        let mut damaged = 0;
+        while rest > 0 {
+            let (item, mut unchecked) = match check {
+                true => (reader.next(), None),
+                false => reader.next_unchecked(StreamId::TEXT),
+            };
+            match item {
+                Item::Frame { stream: StreamId::TEXT, t_us, bytes, .. } => {
+                    let from = skip.min(bytes.len() as u64);
+                    let len = rest.min(bytes.len() as u64 - from);
+                    // A part of a piece cannot be checked later.
+                    if len < bytes.len() as u64
+                        && unchecked.take().is_some_and(|frame| !frame.holds(bytes))
+                    {
+                        damaged += 1;
+                        continue;
+                    }
+                    skip -= from;
+                    rest -= len;
+                    take(t_us, &bytes[from as usize..(from + len) as usize], unchecked)?;
+                }
+                Item::Frame { .. } => {}
+                Item::Gap { why: Why::Damaged, .. } => damaged += 1,
+                Item::Gap { .. } => {}
+                Item::Tail | Item::End => break,
+            }
+        }
+        Ok(damaged.max(u64::from(rest > 0)))
+    }
+}
+
+/// Takes a piece of text: when it was seen, and whether it is still to be checked.
+pub(super) type Take<'a> = &'a mut dyn FnMut(u64, &[u8], Option<Unchecked>) -> io::Result<()>;
+
 impl Library {
     /// Hands over what a person saw, settled, in order: pieces of text, each with the time its
     /// first line was seen, in microseconds since the session's start. Returns how many stretches
@@ -58,37 +119,16 @@ impl Library {
         session: &Session,
         take: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>,
     ) -> io::Result<u64> {
-        match session.text {
-            Some(kept) => self.kept_text(session, kept, take),
+        match self.kept(session) {
+            Some(kept) => kept.each(take),
             None => self.make_text(session, take),
         }
     }
 
-    fn kept_text(
-        &self,
-        session: &Session,
-        kept: KeptText,
-        take: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>,
-    ) -> io::Result<u64> {
-        let (mut skip, mut rest) = (kept.offset, kept.len);
-        let mut damaged = 0;
-        let mut reader = self.store.read(&session.entry, Chain::Notes);
-        while rest > 0 {
-            match reader.next() {
-                Item::Frame { stream: StreamId::TEXT, t_us, bytes, .. } => {
-                    let from = skip.min(bytes.len() as u64);
-                    skip -= from;
-                    let len = rest.min(bytes.len() as u64 - from);
-                    rest -= len;
-                    take(t_us, &bytes[from as usize..(from + len) as usize])?;
-                }
-                Item::Frame { .. } => {}
-                Item::Gap { why: Why::Damaged, .. } => damaged += 1,
-                Item::Gap { .. } => {}
-                Item::Tail | Item::End => break,
-            }
-        }
-        Ok(damaged.max(u64::from(rest > 0)))
+    /// The text of a session that is kept.
+    pub(super) fn kept(&self, session: &Session) -> Option<Kept> {
+        let kept = session.text?;
+        Some(Kept { reader: self.store.read(&session.entry, Chain::Notes), kept })
     }
 
     fn make_text(

@@ -58,18 +58,33 @@ impl Ahead {
             self.at = index;
             return;
         }
-        let left = usize::try_from(header.lease.end() - header.page).unwrap_or(usize::MAX);
+        if !self.read_run(s, header.page, header.lease.end()) {
+            // One of them cannot be read: perhaps another one.
+            self.load(s, header.page);
+        }
+    }
+
+    /// Reads the pages behind that of `header`, the last one in memory: the header of the first of
+    /// them, if it is sound. What was in memory is no more.
+    pub fn read_on(&mut self, s: &dyn Storage, header: &PageHeader) -> Option<PageHeader> {
+        self.count = 0;
+        self.read_run(s, header.page + 1, header.lease.end());
+        self.header(0)
+    }
+
+    /// Reads pages from `page` on, none from `end` on; whether they can be read.
+    fn read_run(&mut self, s: &dyn Storage, page: u64, end: u64) -> bool {
+        let left = usize::try_from(end - page).unwrap_or(usize::MAX);
         self.run = (2 * self.run).clamp(1, RUN_PAGES_MAX);
         let count = self.run.min(left);
         if self.bytes.len() < count * PAGE_LEN {
             self.bytes.resize(count * PAGE_LEN, 0);
         }
-        let read = read_zero_filled(s, header.page * PAGE, &mut self.bytes[..count * PAGE_LEN]);
-        match read {
-            Ok(()) => (self.first, self.count, self.at) = (header.page, count, 0),
-            // One of them cannot be read: perhaps another one.
-            Err(_) => self.load(s, header.page),
+        let read = read_zero_filled(s, page * PAGE, &mut self.bytes[..count * PAGE_LEN]).is_ok();
+        if read {
+            (self.first, self.count, self.at) = (page, count, 0);
         }
+        read
     }
 
     /// The header of the page behind the one being read, if it is in memory and sound.

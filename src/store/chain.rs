@@ -175,13 +175,17 @@ impl Hop {
 
     /// Goes on to the page of `header`, which was read already, if it is the one that follows.
     pub fn step_to(&mut self, header: PageHeader) -> bool {
-        let follows = self.scanned.is_none()
-            && self.at.is_some_and(|at| at.page + 1 == header.page && at.lease.has(header.page))
-            && self.mine(header).is_some();
+        let follows = self.may_step_to(header.page) && self.mine(header).is_some();
         if follows {
             self.at = Some(header);
         }
         follows
+    }
+
+    /// Whether the chain goes on at `page`, behind the one it stands on, if that is of the chain.
+    pub fn may_step_to(&self, page: u64) -> bool {
+        let near = |at: PageHeader| at.page + 1 == page && at.lease.has(page);
+        self.scanned.is_none() && self.at.is_some_and(near)
     }
 
     fn mine(&self, header: PageHeader) -> Option<PageHeader> {

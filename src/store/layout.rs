@@ -313,20 +313,24 @@ impl FrameHeader {
         b
     }
 
+    fn fields(b: &[u8]) -> FrameHeader {
+        let word = u64_at(b, 8);
+        FrameHeader {
+            len: u16_at(b, 4),
+            stream: StreamId(b[6]),
+            flags: b[7],
+            t_us: word & TIME_MAX,
+            seq: (word >> 48) as u16,
+        }
+    }
+
     /// What stands at the start of `bytes`, the rest of a page's data.
     pub fn decode(bytes: &[u8], seed: u32, check_crc: bool) -> FrameAt {
         let Some(b) = bytes.get(..FRAME_LEN) else { return FrameAt::Zero };
         if u64_at(b, 0) == 0 {
             return FrameAt::Zero;
         }
-        let word = u64_at(b, 8);
-        let header = FrameHeader {
-            len: u16_at(b, 4),
-            stream: StreamId(b[6]),
-            flags: b[7],
-            t_us: word & TIME_MAX,
-            seq: (word >> 48) as u16,
-        };
+        let header = FrameHeader::fields(b);
         let covered = bytes.get(4..FRAME_LEN + usize::from(header.len));
         match covered {
             Some(covered) if b[6] != 0 && (!check_crc || crc32c(seed, covered) == u32_at(b, 0)) => {
@@ -334,6 +338,39 @@ impl FrameHeader {
             }
             _ => FrameAt::Invalid,
         }
+    }
+
+    /// As [`FrameHeader::decode`], but the payload is left unread: whoever takes it for what was
+    /// written looks at the sum first. None where no frame number `seq` stands, or where neither a
+    /// frame with the next number nor the end of the page's data follows it.
+    pub fn decode_head(bytes: &[u8], seed: u32, seq: u16) -> Option<(FrameHeader, Sum)> {
+        let b = bytes.get(..FRAME_LEN)?;
+        let header = FrameHeader::fields(b);
+        let behind = bytes.get(header.stride()..).unwrap_or(&[]);
+        let follows = match behind.get(..FRAME_LEN) {
+            Some(next) if behind.len() >= ROOM_MIN => {
+                let next = FrameHeader::fields(next);
+                next.stream.0 != 0 && next.seq == seq.wrapping_add(1)
+            }
+            _ => true,
+        };
+        let whole = FRAME_LEN + usize::from(header.len) <= bytes.len();
+        let sum = Sum { whole: u32_at(b, 0), head: crc32c(seed, &b[4..]) };
+        (whole && follows && header.stream.0 != 0 && header.seq == seq).then_some((header, sum))
+    }
+}
+
+/// The checksum of a frame, of which all but the payload is summed up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sum {
+    whole: u32,
+    head: u32,
+}
+
+impl Sum {
+    /// Whether it is that of the frame with this payload.
+    pub fn holds(self, payload: &[u8]) -> bool {
+        crc32c(self.head, payload) == self.whole
     }
 }
 

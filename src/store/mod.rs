@@ -34,7 +34,7 @@ pub use file::FileStorage;
 pub use house::{Freed, Progress, Usage};
 pub use index::{FACTS_LEN_MAX, HINT_LEN, Hint, INDEX_EVERY, Listed, Newest, Test, Told};
 pub use layout::Exit;
-pub use reader::{Item, Reader, Why};
+pub use reader::{Item, Reader, Source, Unchecked, Why};
 pub use repair::{KEPT_MAX, Repaired, repair};
 pub use stream::{Chain, StreamId};
 pub use verify::{PROBLEMS_MAX, Problem, Report, salvage, salvage_from};

@@ -6,7 +6,7 @@ use super::chain::{Hop, Reach};
 use super::cursor::primary_len;
 use super::layout::{
     BLOCK, BLOCK_HEADER_LEN, BlockHeader, CONT, ECHO, FrameAt, FrameHeader, HEADER_LEN, Kind, MORE,
-    NOTICE, PAGE, PAGE_LEN, PageHeader, Super, seed,
+    NOTICE, PAGE, PAGE_LEN, PageHeader, ROOM_MIN, Sum, Super, seed,
 };
 use super::pack::{BLOCK_PAYLOAD_MAX, Block, Inner, carrier};
 use super::storage::{Storage, lock_of_slot};
@@ -53,6 +53,38 @@ pub enum Item<'a> {
     End,
 }
 
+/// A frame that was handed over before its checksum was looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Unchecked {
+    sum: Sum,
+    /// Where the payload stands in the file.
+    at: u64,
+    len: usize,
+}
+
+impl Unchecked {
+    /// Whether these, its bytes, are what was written.
+    pub fn holds(&self, bytes: &[u8]) -> bool {
+        bytes.len() == self.len && self.sum.holds(bytes)
+    }
+}
+
+/// Where the frames of a reader stand, for who wants one of them again.
+#[derive(Clone, Debug)]
+pub struct Source(Arc<dyn Storage>);
+
+impl Source {
+    /// The bytes of a frame, read anew; None when they are not what was written.
+    pub fn read(&self, frame: &Unchecked) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; frame.len];
+        super::storage::read_zero_filled(&*self.0, frame.at, &mut bytes).ok()?;
+        frame.holds(&bytes).then_some(bytes)
+    }
+}
+
+/// Payload from this size on may be handed over unchecked.
+const UNCHECKED_LEN_MIN: u16 = 4 << 10;
+
 /// Reads one chain from its start. Never fails: what cannot be read is a gap.
 #[derive(Clone, Debug)]
 pub struct Reader {
@@ -83,6 +115,9 @@ pub struct Reader {
     skip: u64,
     /// The chain is read out of a pack.
     unpack: Option<Unpack>,
+    /// Frames of this stream may go unchecked, and the last one did.
+    trusted: Option<StreamId>,
+    unchecked: Option<Unchecked>,
 }
 
 /// The state of reading a chain out of a pack.
@@ -156,6 +191,8 @@ impl Reader {
             count: 0,
             skip: 0,
             unpack: None,
+            trusted: None,
+            unchecked: None,
         };
         if let Some(pack) = entry.pack.filter(|_| !gone) {
             reader.read_pack(u64::from(pack), entry);
@@ -202,13 +239,22 @@ impl Reader {
             count: 0,
             skip: 0,
             unpack: packed.then(Unpack::default),
+            trusted: None,
+            unchecked: None,
         }
     }
 
     /// What comes next.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Item<'_> {
-        let step = loop {
+        self.trusted = None;
+        let step = self.next_step();
+        self.item(step)
+    }
+
+    fn next_step(&mut self) -> Step {
+        loop {
+            self.unchecked = None;
             let step = match self.unpack {
                 Some(_) => self.unpack_step(),
                 None => self.step(),
@@ -216,14 +262,17 @@ impl Reader {
             match step {
                 Step::Frame(frame, _) if frame.stream == StreamId::IDENTITY => {}
                 Step::Switch => {}
-                Step::Tail | Step::End => break step,
+                Step::Tail | Step::End => return step,
                 _ if self.skip > 0 => self.skip -= 1,
                 _ => {
                     self.count += 1;
-                    break step;
+                    return step;
                 }
             }
-        };
+        }
+    }
+
+    fn item(&self, step: Step) -> Item<'_> {
         match step {
             Step::Frame(frame, at) => Item::Frame {
                 stream: frame.stream,
@@ -241,6 +290,20 @@ impl Reader {
             Step::Tail => Item::Tail,
             Step::End | Step::Switch => Item::End,
         }
+    }
+
+    /// As [`Reader::next`], but a long frame of `stream` may come before its checksum is looked at:
+    /// that is for who goes through very much and makes use of little. A frame that is damaged
+    /// would have been a gap.
+    pub fn next_unchecked(&mut self, stream: StreamId) -> (Item<'_>, Option<Unchecked>) {
+        self.trusted = Some(stream);
+        let step = self.next_step();
+        (self.item(step), self.unchecked)
+    }
+
+    /// Where its frames stand.
+    pub fn source(&self) -> Source {
+        Source(Arc::clone(&self.storage))
     }
 
     /// Bytes of disk gone through since this was last asked.
@@ -498,6 +561,9 @@ impl Reader {
         loop {
             if self.off >= HEADER_LEN {
                 let end = self.hop.at.map_or(PAGE_LEN, |at| at.lease.data_end(at.page));
+                if let Some(step) = self.unchecked_step(end) {
+                    return step;
+                }
                 let rest = self.pages.page().get(self.off..end).unwrap_or(&[]);
                 let check_crc = self.storage.rules().check_crc;
                 match FrameHeader::decode(rest, self.seed, check_crc) {
@@ -514,17 +580,15 @@ impl Reader {
                 self.enter(header, false);
                 continue;
             }
+            let before = self.hop.at;
+            let room = before.is_some_and(|at| self.off + ROOM_MIN <= at.lease.data_end(at.page));
             if !self.live
-                && let Some(header) = self.pages.next_header()
-                && self.hop.step_to(header)
+                && let Some(header) = self.follow(room)
             {
                 self.enter(header, false);
                 continue;
             }
             let reach = self.reach(&self.hop);
-            let before = self.hop.at;
-            let room = before
-                .is_some_and(|at| self.off + super::layout::ROOM_MIN <= at.lease.data_end(at.page));
             match self.hop.next(&*self.storage, reach) {
                 Ok(Some(header)) if room => {
                     // Frames may have come to the old page since it was read, and none will now:
@@ -541,6 +605,42 @@ impl Reader {
                 }
             }
         }
+    }
+
+    /// Steps to the page behind this one, of a chain that nobody writes to: the header it has. To
+    /// this page nothing can have come since it was read, if it has no `room` or the one behind
+    /// was read with it.
+    fn follow(&mut self, room: bool) -> Option<PageHeader> {
+        let at = self.hop.at?;
+        if let Some(header) = self.pages.next_header() {
+            return self.hop.step_to(header).then_some(header);
+        }
+        if room || !self.hop.may_step_to(at.page + 1) {
+            return None;
+        }
+        let found = self.pages.read_on(&*self.storage, &at);
+        let found = found.filter(|header| self.hop.step_to(*header));
+        if found.is_none() {
+            self.pages.load(&*self.storage, at.page);
+        }
+        found
+    }
+
+    /// The next frame, if it may go unchecked: nothing else is amiss with it.
+    fn unchecked_step(&mut self, end: usize) -> Option<Step> {
+        let stream = self.trusted.filter(|_| !self.live && !self.broken)?;
+        let rest = self.pages.page().get(self.off..end)?;
+        let (frame, sum) = FrameHeader::decode_head(rest, self.seed, self.fseq)?;
+        if frame.stream != stream
+            || frame.flags & !(MORE | CONT) != 0
+            || frame.len < UNCHECKED_LEN_MIN
+        {
+            return None;
+        }
+        let at = self.hop.at?.page * PAGE + (self.off + super::layout::FRAME_LEN) as u64;
+        let step = self.take_frame(frame);
+        self.unchecked = Some(Unchecked { sum, at, len: usize::from(frame.len) });
+        Some(step)
     }
 
     fn take_frame(&mut self, frame: FrameHeader) -> Step {
@@ -661,7 +761,7 @@ impl Reader {
         let mut head = [0; 8];
         let offset = at.page * PAGE + self.off as u64;
         let there = matches!(self.storage.read_at(offset, &mut head), Ok(8)) && head != [0; 8];
-        if there && self.off + super::layout::ROOM_MIN <= at.lease.data_end(at.page) {
+        if there && self.off + ROOM_MIN <= at.lease.data_end(at.page) {
             self.load();
             return true;
         }

@@ -10,10 +10,12 @@ use std::cell::OnceCell;
 use std::io;
 use std::ops::Range;
 
+use super::text::Kept;
 use super::{Library, Session};
 use crate::agent::keys::{Keys, Typed};
 use crate::event::{Body, Event};
 use crate::json::Value;
+use crate::store::{Source, Unchecked};
 use crate::sys::time;
 use crate::time::WallTime;
 pub use many::{THREADS_MAX, Told};
@@ -149,14 +151,7 @@ impl Library {
             search.events();
         }
         if query.looks_in(Place::Screen) && search.wanted {
-            let mut scan = Scan::new(query);
-            let told = self.settled(session, &mut |t_us, text| {
-                scan.feed(t_us, text, &mut |t_us, found| search.seen(t_us, found));
-                search.go_on()
-            });
-            if told.is_ok() {
-                scan.finish(&mut |t_us, found| search.seen(t_us, found));
-            }
+            search.text();
         }
         if query.looks_in(Place::Keys) && search.wanted {
             let mut keys = Keys::new();
@@ -225,6 +220,26 @@ impl Search<'_> {
         }
     }
 
+    fn text(&mut self) {
+        let kept = self.library.kept(self.session);
+        let source = kept.as_ref().map(Kept::source);
+        let mut scan = Scan::new(self.query);
+        let told = match (kept, &source) {
+            (Some(kept), Some(source)) => kept.each_unchecked(&mut |t_us, text, unchecked| {
+                let doubt = unchecked.map(|frame| Doubt { frame, source });
+                scan.feed(t_us, text, doubt, &mut |t_us, found| self.seen(t_us, found));
+                self.go_on()
+            }),
+            _ => self.library.settled(self.session, &mut |t_us, text| {
+                scan.feed(t_us, text, None, &mut |t_us, found| self.seen(t_us, found));
+                self.go_on()
+            }),
+        };
+        if told.is_ok() {
+            scan.finish(&mut |t_us, found| self.seen(t_us, found));
+        }
+    }
+
     fn seen(&mut self, t_us: u64, found: Found) {
         let letters = letters(&found.line);
         if self.is_told(&letters, false) {
@@ -285,6 +300,23 @@ impl Search<'_> {
 
     fn go_on(&self) -> io::Result<()> {
         if self.wanted { Ok(()) } else { Err(io::ErrorKind::Interrupted.into()) }
+    }
+}
+
+/// A piece of text of which it is not known yet whether it is what was written.
+#[derive(Clone, Copy, Debug)]
+struct Doubt<'a> {
+    frame: Unchecked,
+    source: &'a Source,
+}
+
+impl scan::Doubt for Doubt<'_> {
+    fn holds(&self, piece: &[u8]) -> bool {
+        self.frame.holds(piece)
+    }
+
+    fn again(&self) -> Option<Vec<u8>> {
+        self.source.read(&self.frame)
     }
 }
 

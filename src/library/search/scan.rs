@@ -17,9 +17,19 @@ pub(super) const PASSED_LEN_MIN: usize = 4 << 10;
 /// A line that is longer is looked through before its end is known.
 const PENDING_LEN_MAX: usize = 1 << 20;
 
+/// Says of a piece of text whether it is what was written. That costs, and is asked only when it
+/// matters.
+pub(super) trait Doubt: Copy {
+    /// Whether it is, being `piece`.
+    fn holds(&self, piece: &[u8]) -> bool;
+
+    /// The piece once more; None if it is not what was written.
+    fn again(&self) -> Option<Vec<u8>>;
+}
+
 /// Text on its way past a query.
 #[derive(Debug)]
-pub(super) struct Scan<'q> {
+pub(super) struct Scan<'q, D> {
     query: &'q Query,
     /// Whole pieces, the first bytes of which may have been looked through.
     text: Vec<u8>,
@@ -29,16 +39,38 @@ pub(super) struct Scan<'q> {
     looked: usize,
     /// Where pieces begin, and their times.
     marks: Vec<(usize, u64)>,
+    /// So many bytes of the text are the end of a piece that was passed over unchecked.
+    doubted: Option<(usize, D)>,
+    /// Where two pieces meet.
+    seam: Vec<u8>,
 }
 
-impl<'q> Scan<'q> {
-    pub(super) fn new(query: &'q Query) -> Scan<'q> {
-        Scan { query, text: Vec::new(), next: 0, looked: 0, marks: Vec::new() }
+impl<'q, D: Doubt> Scan<'q, D> {
+    pub(super) fn new(query: &'q Query) -> Scan<'q, D> {
+        Scan {
+            query,
+            text: Vec::new(),
+            next: 0,
+            looked: 0,
+            marks: Vec::new(),
+            doubted: None,
+            seam: Vec::new(),
+        }
     }
 
-    /// Takes a piece that was seen at `t_us`, and hands over what is found up to it.
-    pub(super) fn feed(&mut self, t_us: u64, piece: &[u8], found: &mut dyn FnMut(u64, Found)) {
-        if piece.len() >= PASSED_LEN_MIN && self.pass(t_us, piece, found) {
+    /// Takes a piece that was seen at `t_us`, and hands over what is found up to it. Of a piece
+    /// that is in `doubt` nothing is handed over before it is checked.
+    pub(super) fn feed(
+        &mut self,
+        t_us: u64,
+        piece: &[u8],
+        doubt: Option<D>,
+        found: &mut dyn FnMut(u64, Found),
+    ) {
+        if piece.len() >= PASSED_LEN_MIN && self.pass(t_us, piece, doubt, found) {
+            return;
+        }
+        if doubt.is_some_and(|doubt| !doubt.holds(piece)) {
             return;
         }
         if self.marks.last().is_none_or(|(_, last_us)| *last_us != t_us) {
@@ -52,14 +84,30 @@ impl<'q> Scan<'q> {
         }
     }
 
+    /// Lines around a hit's own that matter.
+    fn around(&self) -> usize {
+        match self.query.needles.len() {
+            1 => self.query.context,
+            _ => NEAR_LINES.max(self.query.context),
+        }
+    }
+
     /// Passes over a piece, if no word is in it and no hit before it waits for its lines: of the
     /// most of a large store nothing is kept but the last lines.
-    fn pass(&mut self, t_us: u64, piece: &[u8], found: &mut dyn FnMut(u64, Found)) -> bool {
+    fn pass(
+        &mut self,
+        t_us: u64,
+        piece: &[u8],
+        doubt: Option<D>,
+        found: &mut dyn FnMut(u64, Found),
+    ) -> bool {
         let Some(rarest) = self.query.needles.first() else { return false };
-        let around = NEAR_LINES.max(self.query.context);
+        if self.text.len() - self.next > WINDOW_LEN || rarest.find(piece, 0).is_some() {
+            return false;
+        }
         let reach = piece.len().saturating_sub(rarest.len());
-        let kept = lines_around(piece, &line_around(piece, reach, reach), around).start;
-        if kept == 0 || self.text.len() - self.next > WINDOW_LEN {
+        let kept = lines_around(piece, &line_around(piece, reach, reach), self.around()).start;
+        if kept == 0 {
             return false;
         }
         if self.looked < self.text.len() {
@@ -67,11 +115,11 @@ impl<'q> Scan<'q> {
             self.forget();
             self.looked = self.text.len();
         }
+        self.seam.clear();
         let seam = self.text.len().saturating_sub(rarest.len()).max(self.next);
-        let mut seam = self.text[seam..].to_vec();
-        seam.extend_from_slice(&piece[..rarest.len().min(piece.len())]);
-        let waits = rarest.find(&self.text, self.next).is_some();
-        if waits || rarest.find(&seam, 0).is_some() || rarest.find(piece, 0).is_some() {
+        self.seam.extend_from_slice(&self.text[seam..]);
+        self.seam.extend_from_slice(&piece[..rarest.len().min(piece.len())]);
+        if rarest.find(&self.text, self.next).is_some() || rarest.find(&self.seam, 0).is_some() {
             return false;
         }
         self.text.clear();
@@ -80,7 +128,34 @@ impl<'q> Scan<'q> {
         self.looked = self.text.len();
         self.marks.clear();
         self.marks.push((0, t_us));
+        self.doubted = doubt.map(|doubt| (self.text.len(), doubt));
         true
+    }
+
+    /// Makes sure of the text, which is about to be shown; false when a part of it had to go.
+    fn check(&mut self) -> bool {
+        let Some((len, doubt)) = self.doubted.take() else { return true };
+        let again = doubt.again();
+        let own = again.as_deref().and_then(|piece| piece.get(piece.len().checked_sub(len)?..));
+        if own == Some(&self.text[..len]) {
+            return true;
+        }
+        self.drop_front(len);
+        false
+    }
+
+    /// Lets go of the first bytes.
+    fn drop_front(&mut self, len: usize) {
+        self.text.drain(..len);
+        self.next = self.next.saturating_sub(len);
+        self.looked = self.looked.saturating_sub(len);
+        let first = self.marks.partition_point(|(start, _)| *start <= len).saturating_sub(1);
+        self.marks.drain(..first);
+        self.marks.iter_mut().for_each(|(start, _)| *start = start.saturating_sub(len));
+        self.doubted = self.doubted.and_then(|(doubted, doubt)| {
+            let left = doubted.saturating_sub(len);
+            (left > 0).then_some((left, doubt))
+        });
     }
 
     /// The start of the line from which on a word may begin in this piece and end in the next.
@@ -97,8 +172,11 @@ impl<'q> Scan<'q> {
     /// Looks through what is there; what lacks lines after it waits for them, unless it is `last`.
     fn run(&mut self, last: bool, found: &mut dyn FnMut(u64, Found)) {
         let [rarest, others @ ..] = &self.query.needles[..] else { return };
-        let around = NEAR_LINES.max(self.query.context);
+        let around = self.around();
         while let Some(at) = rarest.find(&self.text, self.next) {
+            if !self.check() {
+                continue;
+            }
             let line = line_around(&self.text, at.start, at.end);
             let near = match others.is_empty() {
                 true => line.clone(),
@@ -127,18 +205,14 @@ impl<'q> Scan<'q> {
 
     /// Lets go of what no hit to come can show.
     fn forget(&mut self) {
-        let around = NEAR_LINES.max(self.query.context);
+        let around = self.around();
         let keep = lines_around(&self.text, &(self.next..self.next), around).start;
         let keep = keep.max(self.next.saturating_sub(PENDING_LEN_MAX));
         // Now and then, not for every line.
         if keep < self.text.len() / 2 {
             return;
         }
-        self.text.drain(..keep);
-        self.next -= keep;
-        let first = self.marks.partition_point(|(start, _)| *start <= keep).saturating_sub(1);
-        self.marks.drain(..first);
-        self.marks.iter_mut().for_each(|(start, _)| *start = start.saturating_sub(keep));
+        self.drop_front(keep);
     }
 }
 

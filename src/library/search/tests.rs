@@ -1,7 +1,26 @@
 //! Words in texts that come in pieces: pieces, words, and the lines that are hits.
 
-use super::scan::{PASSED_LEN_MIN as PIECE_LEN, Scan, whole};
+use super::scan::{Doubt, PASSED_LEN_MIN as PIECE_LEN, Scan, whole};
 use super::*;
+
+/// Says of every piece but one that it is sound, which is found out only when it is asked.
+#[derive(Clone, Copy)]
+struct Told<'a> {
+    pieces: &'a [&'a [u8]],
+    number: usize,
+    damaged: usize,
+}
+
+impl Doubt for Told<'_> {
+    fn holds(&self, piece: &[u8]) -> bool {
+        assert_eq!(piece, self.pieces[self.number]);
+        self.number != self.damaged
+    }
+
+    fn again(&self) -> Option<Vec<u8>> {
+        (self.number != self.damaged).then(|| self.pieces[self.number].to_vec())
+    }
+}
 
 fn query(words: &[&str], context: usize) -> Query {
     let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
@@ -10,10 +29,19 @@ fn query(words: &[&str], context: usize) -> Query {
 
 /// The hits in `text` cut into pieces of `len` bytes, piece `n` seen at `n` microseconds.
 fn hits(query: &Query, text: &str, len: usize) -> Vec<(u64, Found)> {
+    let pieces: Vec<&[u8]> = text.as_bytes().chunks(len).collect();
+    let plain = hits_in(query, &pieces, None);
+    assert_eq!(hits_in(query, &pieces, Some(usize::MAX)), plain, "unchecked");
+    plain
+}
+
+/// The hits in these pieces, each of them in doubt if one is said to be damaged.
+fn hits_in(query: &Query, pieces: &[&[u8]], damaged: Option<usize>) -> Vec<(u64, Found)> {
     let mut found = Vec::new();
     let mut scan = Scan::new(query);
-    for (t_us, piece) in text.as_bytes().chunks(len).enumerate() {
-        scan.feed(t_us as u64, piece, &mut |t_us, hit| found.push((t_us, hit)));
+    for (number, piece) in pieces.iter().enumerate() {
+        let doubt = damaged.map(|damaged| Told { pieces, number, damaged });
+        scan.feed(number as u64, piece, doubt, &mut |t_us, hit| found.push((t_us, hit)));
     }
     scan.finish(&mut |t_us, hit| found.push((t_us, hit)));
     found
@@ -136,4 +164,36 @@ fn spans_do_not_overlap() {
 fn every_text_of_a_value_is_searched() {
     let value = crate::json::parse(br#"{"a":["x",1,{"b":"y"}],"c":"z"}"#).expect("JSON");
     assert_eq!(strings(&value), "x\ny\nz\n");
+}
+
+/// Wherever the damage is: what is shown of the other pieces is what is shown without it, and
+/// nothing is shown of it.
+#[test]
+fn a_damaged_piece_is_as_good_as_none() {
+    let filler = |n: usize| format!("{}\n", format!("line {n}\n").repeat(700));
+    for (words, context) in [(&["needle"][..], 0), (&["needle", "hay"], 0), (&["needle"], 3)] {
+        let query = query(words, context);
+        let texts: Vec<String> = (0..6)
+            .map(|n| match n {
+                1 => format!("{}needle {n}\nhay {n}\nend {n}\n", filler(n)),
+                2 => format!("hay {n}\nbegin {n}\n{}nee", filler(n)),
+                3 => format!("dle {n}\nhay\n{}needle {n}\n", filler(n)),
+                4 => "needle 4\nhay\n".to_owned(),
+                _ => filler(n),
+            })
+            .collect();
+        let pieces: Vec<&[u8]> = texts.iter().map(String::as_bytes).collect();
+        for damaged in 0..pieces.len() {
+            let got = hits_in(&query, &pieces, Some(damaged));
+            let without = [&pieces[..damaged], &[&b""[..]], &pieces[damaged + 1..]].concat();
+            let expected = hits_in(&query, &without, None);
+            let own = |hits: &[(u64, Found)]| -> Vec<(u64, String)> {
+                hits.iter().map(|(t_us, hit)| (*t_us, hit.line.clone())).collect()
+            };
+            assert_eq!(own(&got), own(&expected), "{words:?}, piece {damaged} damaged");
+            let shown = |(_, hit): &(u64, Found)| [&hit.before[..], &hit.after[..]].concat();
+            let mark = damaged.to_string();
+            assert!(!got.iter().flat_map(shown).any(|line| line.contains(&mark)));
+        }
+    }
 }
