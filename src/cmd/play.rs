@@ -12,7 +12,7 @@ use crate::format::line;
 use crate::format::recording::Action;
 use crate::library::{Library, Mark, Player, Session, Step};
 use crate::sys::time;
-use crate::term::{Filter, Options, Painter, Screen, push_row};
+use crate::term::{Filter, Painter, Screen, push_row};
 
 /// `il play [ID] [--speed X] [--idle S] [--from TIME] [--until TIME]`.
 pub(crate) const COMMAND: Command<Args> = Command {
@@ -111,7 +111,16 @@ fn run(args: Args, global: &Global) -> Result<u8> {
         until_us: until_us.unwrap_or(u64::MAX),
     };
     match Stage::enter()? {
-        Some(stage) => Show::new(&library, &session, stage, pace).run(from_us),
+        Some(stage) => {
+            // A session that ended long ago, or whose recorder was killed, may have none yet.
+            let keep = |player: &Player<'_>| {
+                let to_change = home::dir(global).and_then(|dir| Library::open_to_change(&dir));
+                if let Ok(library) = to_change {
+                    library.keep_keyframes(&session, player);
+                }
+            };
+            Show::new(&library, &session, &keep, stage, pace).run(from_us)
+        }
         None => pour(&library, &session, from_us, &pace),
     }
 }
@@ -126,12 +135,11 @@ struct Pace {
 
 /// Without a terminal: what may be shown, at its pace.
 fn pour(library: &Library, session: &Session, from_us: u64, pace: &Pace) -> Result<u8> {
-    let mut replay = library.replay(session);
+    let (mut terminal, mut replay) = library.enter(session, from_us);
     let mut filter = Filter::new();
     let (mut out, mut shown) = (io::stdout().lock(), Vec::new());
     let failed = |e: io::Error| Error::io("cannot write to standard output", &e);
     if from_us > 0 {
-        let mut terminal = session.terminal(Options { history_rows: 0, ..Options::default() });
         while replay.peek_us().is_some_and(|t_us| t_us <= from_us) {
             if let Step::Action((_, action)) = replay.next() {
                 action.show_on(&mut terminal);
@@ -163,8 +171,10 @@ fn pour(library: &Library, session: &Session, from_us: u64, pace: &Pace) -> Resu
 }
 
 /// A session on the stage.
-struct Show {
-    player: Player,
+struct Show<'a> {
+    player: Player<'a>,
+    /// Takes the keyframes once they are made, if it can.
+    keep: &'a dyn Fn(&Player<'_>),
     marks: Vec<Mark>,
     turns: usize,
     total_us: u64,
@@ -186,13 +196,20 @@ fn clock_us() -> u64 {
     time::monotonic_ns() / 1000
 }
 
-impl Show {
-    fn new(library: &Library, session: &Session, stage: Stage, pace: Pace) -> Show {
+impl<'a> Show<'a> {
+    fn new(
+        library: &'a Library,
+        session: &'a Session,
+        keep: &'a dyn Fn(&Player<'_>),
+        stage: Stage,
+        pace: Pace,
+    ) -> Show<'a> {
         let marks = library.marks(session);
         let painter = Painter::new(stage.size());
         let now_us = clock_us();
         Show {
             player: Player::new(library, session),
+            keep,
             turns: marks.iter().filter(|mark| mark.turn.is_some()).count(),
             marks,
             total_us: session.duration_us(time::wall().unix_us).unwrap_or(0),
@@ -217,10 +234,7 @@ impl Show {
                 break;
             }
             self.paint(now_us);
-            let indexing = match self.target_us {
-                Some(_) => self.player.index(INDEX_WAITED_LEN),
-                None => self.pause_us(clock_us()) > FRAME_US / 4 && self.player.index(INDEX_LEN),
-            };
+            let indexing = self.index();
             let pause_us = match indexing || self.target_us.is_some() {
                 true => 0,
                 false => self.pause_us(clock_us()),
@@ -248,6 +262,22 @@ impl Show {
         // It was played to its end: what it came to stays.
         print(last_screen(self.player.terminal().screen(), self.painter.view().cols))?;
         Ok(0)
+    }
+
+    /// Goes on with the keyframes, while somebody waits for them or nothing else is to be done.
+    fn index(&mut self) -> bool {
+        let is_idle = self.pause_us(clock_us()) > FRAME_US / 4;
+        let len = match self.target_us {
+            Some(_) => INDEX_WAITED_LEN,
+            None if is_idle => INDEX_LEN,
+            None => return false,
+        };
+        let was_done = self.player.indexed().1;
+        let goes_on = self.player.index(len);
+        if !goes_on && !was_done {
+            (self.keep)(&self.player);
+        }
+        goes_on
     }
 
     /// Does what a key asks for; false to leave.

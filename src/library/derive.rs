@@ -122,7 +122,8 @@ impl Library {
         self.store.path().parent().map(PathBuf::from).unwrap_or_default()
     }
 
-    /// Reads the recording of a session that has ended again, and keeps what it says.
+    /// Reads the recording of a session that has ended again, and keeps what it says, and keyframes
+    /// if it has none.
     ///
     /// # Errors
     /// The session is running, or the store cannot be written.
@@ -130,11 +131,14 @@ impl Library {
         let (writer, added) = self.add_derived(session)?;
         added?;
         writer.end(Exit::Unknown, 0)?;
+        self.make_keyframes(session);
         Ok(())
     }
 
-    /// As [`Library::rederive`], for a process on its way out, and compresses the session.
+    /// As [`Library::rederive`], for a process on its way out, and compresses the session, keyframes
+    /// included.
     pub(super) fn derive_and_pack(&self, session: &Session) -> Result<()> {
+        self.make_keyframes(session);
         let (writer, added) = self.add_derived(session)?;
         writer.end_behind(Exit::Unknown, 0, true)?;
         added

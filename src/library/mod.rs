@@ -18,6 +18,7 @@ mod import;
 mod natives;
 mod index;
 mod keep;
+mod keyframe;
 mod own;
 mod question;
 mod player;
@@ -50,8 +51,11 @@ pub use harness::{keeps_a_log, take_own_log};
 pub use history::{History, Known, Whereabouts};
 pub use import::{Taken, import, import_recording};
 pub use keep::Removed;
+pub use keyframe::{
+    KEEP_OUTPUT_MIN, KEYFRAME_EVERY, KEYFRAME_SHARE, KEYFRAMES_LEN_MAX, KEYFRAMES_MAX,
+};
 pub use own::Own;
-pub use player::{KEYFRAME_EVERY, KEYFRAMES_MAX, Player};
+pub use player::Player;
 pub use question::{Asked, QUESTION_FILE, RESPONSE_FILE};
 pub use replay::{Mark, Replay, Step};
 pub use scrub::Suspect;
@@ -141,6 +145,8 @@ pub struct Session {
     entry: Entry,
     /// Where its settled text is kept, if it is.
     text: Option<KeptText>,
+    /// Which of its keyframes are kept, if any are.
+    keyframes: Option<keyframe::Kept>,
 }
 
 impl Library {
@@ -212,13 +218,14 @@ impl Session {
     /// The session of which `meta` is known.
     fn known_by(entry: Entry, meta: Option<&Value>) -> Session {
         let text = meta.and_then(KeptText::from_meta);
+        let keyframes = meta.and_then(keyframe::Kept::from_meta);
         let changes = meta.and_then(|meta| meta.get("changes")).map(Changes::from_json);
         let mut meta = meta.map(Meta::from_json).unwrap_or_default();
         if meta.started == WallTime::default() {
             meta.started = time::local(entry.start_us);
         }
         let status = status_of(&entry, &meta);
-        Session { id: SessionId(entry.id), meta, status, changes, entry, text }
+        Session { id: SessionId(entry.id), meta, status, changes, entry, text, keyframes }
     }
 
     /// Microseconds from its begin to its end, or to `now_us` (since 1970) while it runs; None if

@@ -1,64 +1,66 @@
 //! A session's screen at any moment: forwards action by action, backwards by way of keyframes.
 
+use super::keyframe::{Keyframe, Keyframes, OPTIONS};
 use super::replay::{Replay, Step};
 use super::{Library, Session};
 use crate::format::recording::Action;
-use crate::term::{Format, Options, Size, Stamp, Terminal};
+use crate::term::Terminal;
 
-/// What lies between two keyframes at first, in bytes and `ACTION_COST`s.
-pub const KEYFRAME_EVERY: u64 = 1 << 20;
-/// Most keyframes; when they are reached, every second one goes, and the next lie twice as far
-/// apart.
-pub const KEYFRAMES_MAX: usize = 1024;
 /// What an action costs beside its bytes.
 const ACTION_COST: u64 = 32;
-/// Rows of history that are kept: a window that grows takes them back.
-const HISTORY_ROWS: usize = 1000;
-/// Those among them that a keyframe holds.
-const KEYFRAME_ROWS: usize = 200;
-
-/// Where a session can be entered.
-#[derive(Clone, Debug)]
-struct Keyframe {
-    t_us: u64,
-    stamp: Stamp,
-    size: Size,
-    bytes: Vec<u8>,
-    replay: Replay,
-}
 
 /// The screen at a moment, and the way to any other.
 #[derive(Debug)]
-pub struct Player {
-    start: (Terminal, Replay),
+pub struct Player<'a> {
+    library: &'a Library,
+    session: &'a Session,
     terminal: Terminal,
     replay: Replay,
     now_us: u64,
-    keyframes: Vec<Keyframe>,
-    every: u64,
-    /// The place up to which there are keyframes, and what was passed since the last.
-    scout: (Terminal, Replay),
-    scout_us: u64,
-    passed: u64,
-    is_indexed: bool,
+    keyframes: Keyframes,
+    /// The place up to which there are keyframes; None when they are all there.
+    scout: Option<Scout>,
+    /// Where the keyframes end, or the session.
+    indexed_us: u64,
+    /// This player has made them all, of a recording that could be read whole.
+    is_whole: bool,
 }
 
-impl Player {
+/// Who goes ahead and makes keyframes.
+#[derive(Debug)]
+struct Scout {
+    terminal: Terminal,
+    replay: Replay,
+    /// What was passed since the last keyframe, and in all.
+    passed: u64,
+    total: u64,
+    /// When the window last changed.
+    resized_us: u64,
+}
+
+impl<'a> Player<'a> {
     /// At the session's start.
-    pub fn new(library: &Library, session: &Session) -> Player {
-        let options = Options { history_rows: HISTORY_ROWS, ..Options::default() };
-        let start = (session.terminal(options), library.replay(session));
-        Player {
-            terminal: start.0.clone(),
-            replay: start.1.clone(),
-            now_us: 0,
-            keyframes: Vec::new(),
-            every: KEYFRAME_EVERY,
-            scout: start.clone(),
-            scout_us: 0,
+    pub fn new(library: &'a Library, session: &'a Session) -> Player<'a> {
+        let (terminal, replay) = (session.terminal(OPTIONS), library.replay(session));
+        let kept = library.keyframes(session);
+        let scout = kept.is_none().then(|| Scout {
+            terminal: terminal.clone(),
+            replay: replay.clone(),
             passed: 0,
-            is_indexed: false,
-            start,
+            total: 0,
+            resized_us: 0,
+        });
+        let keyframes = kept.unwrap_or_else(|| Keyframes::new(Vec::new()));
+        Player {
+            library,
+            session,
+            terminal,
+            replay,
+            now_us: 0,
+            scout,
+            indexed_us: keyframes.list().last().map_or(0, |last| last.t_us),
+            keyframes,
+            is_whole: false,
         }
     }
 
@@ -100,18 +102,24 @@ impl Player {
         self.now_us = self.now_us.max(t_us);
     }
 
-    /// How far the keyframes reach, and whether that is all.
+    /// How far the keyframes reach, and whether there will be no more.
     pub fn indexed(&self) -> (u64, bool) {
-        (self.scout_us, self.is_indexed)
+        (self.indexed_us, self.scout.is_none())
     }
 
     /// Goes on with the keyframes for about `len` bytes. False when there is nothing to do.
     pub fn index(&mut self, len: u64) -> bool {
         let mut left = len;
-        while !self.is_indexed && left > 0 {
-            let Step::Action((t_us, action)) = self.scout.1.next() else {
+        while let Some(scout) = &mut self.scout
+            && left > 0
+        {
+            let Step::Action((t_us, action)) = scout.replay.next() else {
                 // Of a live session this is as far as it goes; what comes later is played.
-                self.is_indexed = true;
+                self.is_whole = scout.replay.is_at_end() && scout.replay.damaged() == 0;
+                if self.is_whole {
+                    self.keyframes.forget_history(scout.resized_us);
+                }
+                self.scout = None;
                 break;
             };
             let cost = ACTION_COST
@@ -119,46 +127,36 @@ impl Player {
                     Action::Output(bytes) | Action::Input(bytes) => bytes.len() as u64,
                     _ => 0,
                 };
-            action.show_on(&mut self.scout.0);
-            self.scout_us = t_us;
-            self.passed += cost;
+            if let Action::Resize(_) = action {
+                scout.resized_us = t_us;
+            }
+            action.show_on(&mut scout.terminal);
+            self.indexed_us = t_us;
+            scout.passed += cost;
+            scout.total += cost;
             left = left.saturating_sub(cost);
-            if self.passed >= self.every {
-                self.passed = 0;
+            // All that happens at one moment is on one side of a keyframe.
+            if scout.passed >= self.keyframes.every()
+                && (scout.replay.peek_us().is_some_and(|next_us| next_us > t_us)
+                    || scout.replay.is_at_end())
+            {
                 self.keep_keyframe();
             }
         }
-        !self.is_indexed
+        self.scout.is_some()
     }
 
     fn keep_keyframe(&mut self) {
-        if self.keyframes.len() == KEYFRAMES_MAX {
-            let mut n = 0;
-            self.keyframes.retain(|_| {
-                n += 1;
-                n % 2 == 0
-            });
-            self.every *= 2;
-        }
-        let terminal = &self.scout.0;
-        let screen = terminal.screen();
-        let mut bytes = Vec::new();
-        let above = screen.history_len().min(KEYFRAME_ROWS);
-        for row in screen.render(Format::Ansi, above).lines().take(above) {
-            bytes.extend_from_slice(row.as_bytes());
-            bytes.extend_from_slice(b"\r\n");
-        }
-        if above > 0 {
-            bytes.extend(std::iter::repeat_n(b'\n', usize::from(screen.size().rows) - 1));
-        }
-        bytes.extend_from_slice(&terminal.keyframe());
-        self.keyframes.push(Keyframe {
-            t_us: self.scout_us,
-            stamp: screen.stamp(),
-            size: screen.size(),
-            bytes,
-            replay: self.scout.1.clone(),
-        });
+        let Some(scout) = &mut self.scout else { return };
+        scout.passed = 0;
+        let pos = scout.replay.pos();
+        let keyframe = Keyframe::of(&scout.terminal, self.indexed_us, pos);
+        self.keyframes.push(keyframe, scout.total);
+    }
+
+    /// The keyframes, if this player has made all of them, and nothing was missing.
+    pub(super) fn made(&self) -> Option<&[Keyframe]> {
+        self.is_whole.then_some(self.keyframes.list())
     }
 
     /// Goes to `t_us`, what happens at that microsecond included. False if the keyframes do not
@@ -167,20 +165,22 @@ impl Player {
         if self.is_far(t_us) {
             return false;
         }
-        // What lies between two keyframes of the same microsecond has happened by then.
-        let after = self.keyframes.partition_point(|keyframe| keyframe.t_us <= t_us);
-        let keyframe = after.checked_sub(1).and_then(|i| self.keyframes.get(i));
+        let keyframe = self.keyframes.before(t_us);
         let from_us = keyframe.map_or(0, |keyframe| keyframe.t_us);
         if t_us < self.now_us || from_us > self.now_us {
-            match keyframe {
-                Some(Keyframe { size, bytes, replay, stamp, .. }) => {
-                    let options = Options { history_rows: HISTORY_ROWS, ..Options::default() };
-                    self.terminal = Terminal::restore(*size, options, bytes, *stamp);
-                    self.replay = replay.clone();
+            let replay = || self.library.replay(self.session);
+            match keyframe.and_then(|keyframe| keyframe.enter(replay())) {
+                Some(entered) => {
+                    (self.terminal, self.replay) = entered;
+                    self.now_us = from_us;
                 }
-                None => (self.terminal, self.replay) = self.start.clone(),
+                // No keyframe, or none that can be relied on: what lies behind is played anew.
+                None if t_us < self.now_us => {
+                    (self.terminal, self.replay) = (self.session.terminal(OPTIONS), replay());
+                    self.now_us = 0;
+                }
+                None => {}
             }
-            self.now_us = from_us;
         }
         self.run_until(t_us);
         true
@@ -188,6 +188,6 @@ impl Player {
 
     /// Whether a seek would have to pass more than lies between two keyframes.
     fn is_far(&self, t_us: u64) -> bool {
-        !self.is_indexed && t_us > self.scout_us
+        self.scout.is_some() && t_us > self.indexed_us
     }
 }

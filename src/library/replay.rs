@@ -18,6 +18,8 @@ pub struct Replay {
     now: Now,
     t_us: u64,
     bytes: Vec<u8>,
+    /// Bytes of stdout before the current action.
+    pos: u64,
     /// The current action has not been handed out.
     waits: bool,
     /// When it ended, and with what status; None once told, or where nobody knows.
@@ -71,6 +73,7 @@ impl Library {
             now: Now::Tail,
             t_us: 0,
             bytes: Vec::new(),
+            pos: 0,
             waits: false,
             exit,
             damaged: 0,
@@ -168,6 +171,22 @@ impl Replay {
         self.damaged
     }
 
+    /// Bytes of stdout before what comes next.
+    pub(super) fn pos(&mut self) -> u64 {
+        self.fill(true);
+        self.pos
+    }
+
+    /// What comes after `t_us`; None if that is not after `pos` bytes of stdout, as it should be.
+    pub(super) fn enter(mut self, t_us: u64, pos: u64) -> Option<Replay> {
+        self.reader.seek_time(t_us.saturating_add(1));
+        self.t_us = t_us;
+        while self.peek_us().is_some_and(|next_us| next_us <= t_us) {
+            self.next();
+        }
+        (self.pos() == pos).then_some(self)
+    }
+
     fn step(&self) -> Step<'_> {
         Step::Action((
             self.t_us,
@@ -201,6 +220,7 @@ impl Replay {
                     if let Some((now, label)) = of_event(&std::mem::take(&mut event)) {
                         self.now = now;
                         self.bytes.extend_from_slice(label.as_bytes());
+                        self.pos = self.reader.pos();
                         return;
                     }
                 }
@@ -208,6 +228,8 @@ impl Replay {
                     self.t_us = t_us.max(self.t_us);
                     self.bytes.extend_from_slice(bytes);
                     self.now = if stream == StreamId::STDIN { Now::Input } else { Now::Output };
+                    let len = if stream == StreamId::STDOUT { self.bytes.len() } else { 0 };
+                    self.pos = self.reader.pos().saturating_sub(len as u64);
                     return;
                 }
                 Item::Frame { .. } => {}
@@ -217,12 +239,14 @@ impl Replay {
                 }
                 Item::Tail => {
                     self.now = Now::Tail;
+                    self.pos = self.reader.pos();
                     // A tail does not wait to be taken: the next look is a new one.
                     self.waits = false;
                     return;
                 }
                 Item::End => {
                     self.now = Now::End;
+                    self.pos = self.reader.pos();
                     if let Some((t_us, status)) = self.exit.take() {
                         self.t_us = t_us.max(self.t_us);
                         self.now = Now::Exit(status);

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::event::Evidence;
 use crate::format::mask;
 use crate::session::Status;
-use crate::store::{Chain, Change, Item, StreamId};
+use crate::store::{Chain, Change, Exit, Item, StreamId};
 
 /// Bytes of a stream that are searched at once.
 const PIECE_LEN: usize = 1 << 20;
@@ -17,7 +17,8 @@ const BLANK: u8 = b'x';
 const SECRET_LEN_MIN: usize = 6;
 
 /// Streams that are made of others: they are made again.
-const MADE: [StreamId; 3] = [StreamId::CONVERSATION, StreamId::REPORT, StreamId::TEXT];
+const MADE: [StreamId; 4] =
+    [StreamId::CONVERSATION, StreamId::REPORT, StreamId::TEXT, StreamId::KEYFRAMES];
 
 /// Something that looks like a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,7 +128,16 @@ impl Library {
             if out == bytes { Change::None } else { Change::To(out) }
         })?;
         let id = session.id.to_string();
-        let session = self.find_at_once(Some(&id))?;
+        let mut session = self.find_at_once(Some(&id))?;
+        let kept = [("text", session.text.is_some()), ("keyframes", session.keyframes.is_some())];
+        if kept.iter().any(|(_, is_kept)| *is_kept) {
+            let mut writer = self.resume(&session)?;
+            for (name, _) in kept.iter().filter(|(_, is_kept)| *is_kept) {
+                self.amend(&session, &mut writer, name, None);
+            }
+            writer.end(Exit::Unknown, 0)?;
+            session = self.find_at_once(Some(&id))?;
+        }
         if session.meta.imported.is_none() {
             self.rederive(&session)?;
         }

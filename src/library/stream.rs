@@ -12,8 +12,8 @@ use crate::format::mask;
 use crate::format::recording::Action;
 use crate::json;
 use crate::store::{Chain, Item, Reader, State, StreamId, Why};
+use crate::term::Format;
 use crate::term::transcript;
-use crate::term::{Format, Options, Terminal};
 
 /// The streams that every session has, in the order they are listed.
 pub const STREAMS: [&str; 12] = [
@@ -167,19 +167,6 @@ impl Library {
         let text = terminal.screen().render(Format::Text, 0);
         out.write_all(text.as_bytes())?;
         Ok(Content { bytes: text.len() as u64, damaged })
-    }
-
-    /// The terminal as it was at `t_us`, what happened at that microsecond included, and how many
-    /// stretches before it cannot be read.
-    pub fn screen_at(&self, session: &Session, t_us: u64) -> (Terminal, u64) {
-        let mut terminal = session.terminal(Options::default());
-        let mut replay = self.replay(session);
-        while replay.peek_us().is_some_and(|next_us| next_us <= t_us) {
-            if let Step::Action((_, action)) = replay.next() {
-                action.show_on(&mut terminal);
-            }
-        }
-        (terminal, replay.damaged())
     }
 
     /// Hands over, in order, what was shown on the session's terminal and how its size changed.

@@ -33,6 +33,8 @@ impl StreamId {
     pub(super) const IDENTITY: StreamId = StreamId(12);
     /// What others added to the session: one event of `il.event/1` a record.
     pub const ADDED: StreamId = StreamId(13);
+    /// The terminal at moments of the session, for playing to begin there.
+    pub const KEYFRAMES: StreamId = StreamId(14);
     /// The first id that a session may name.
     pub const FIRST_NAMED: StreamId = StreamId(16);
 
@@ -60,7 +62,7 @@ impl StreamId {
 }
 
 /// Names of the streams whose ids are fixed.
-const FIXED: [(StreamId, &str); 12] = [
+const FIXED: [(StreamId, &str); 13] = [
     (StreamId::STDOUT, "stdout"),
     (StreamId::STDIN, "stdin"),
     (StreamId::EVENTS, "events"),
@@ -73,6 +75,7 @@ const FIXED: [(StreamId, &str); 12] = [
     (StreamId::TEXT, "text"),
     (StreamId::TERMINAL, "terminal"),
     (StreamId::ADDED, "added"),
+    (StreamId::KEYFRAMES, "keyframes"),
 ];
 
 impl fmt::Debug for StreamId {
