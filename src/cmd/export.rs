@@ -237,7 +237,8 @@ impl Subject<'_> {
         Header { command: shown(header.command), title: shown(header.title), ..header }
     }
 
-    /// Hands over the session's actions, turns among them as markers, without secrets.
+    /// Hands over the session's actions, turns and what was marked among them as markers, without
+    /// secrets.
     fn actions<E>(
         &self,
         pass: &mut impl FnMut(TimedAction<'_>) -> std::result::Result<(), E>,
@@ -248,11 +249,11 @@ impl Subject<'_> {
             None => pass(action),
         };
         let marks = self.library.marks(self.session);
-        let mut turns = marks.iter().filter(|mark| mark.turn.is_some()).peekable();
+        let mut added = marks.iter().filter(|mark| !mark.is_action).peekable();
         let mut replay = self.library.replay(self.session);
         while let Step::Action((time_us, action)) = replay.next() {
-            while let Some(mark) = turns.next_if(|mark| mark.t_us <= time_us) {
-                take((mark.t_us, Action::Marker(&turn(mark))))?;
+            while let Some(mark) = added.next_if(|mark| mark.t_us <= time_us) {
+                take((mark.t_us, Action::Marker(&label(mark))))?;
             }
             match action {
                 // A terminal would have put the carriage returns.
@@ -287,10 +288,11 @@ impl Subject<'_> {
     }
 }
 
-fn turn(mark: &Mark) -> String {
+fn label(mark: &Mark) -> String {
     let label = line::cut(&line::clean(text::first_line(&mark.label).trim()), LABEL_COLUMNS);
+    let Some(turn) = mark.turn else { return label };
     let colon = if label.is_empty() { "" } else { ": " };
-    format!("turn {}{colon}{label}", mark.turn.unwrap_or(0))
+    format!("turn {turn}{colon}{label}")
 }
 
 fn cast3(subject: &Subject<'_>, out: &mut dyn io::Write) -> io::Result<()> {

@@ -181,20 +181,28 @@ pub(super) struct Kept {
     /// Records before them.
     skip: u64,
     count: u64,
+    /// Markers on the tape, which is not gone through if there are none.
+    pub markers: u64,
 }
 
 impl Kept {
     pub fn from_meta(meta: &Value) -> Option<Kept> {
         let kept = meta.get("keyframes").filter(|k| k.u64_at("v") == Some(KEYFRAMES_VERSION))?;
-        Some(Kept { skip: kept.u64_at("skip")?, count: kept.u64_at("count")? })
+        let number = |name| kept.u64_at(name);
+        let (skip, count) = (number("skip")?, number("count")?);
+        Some(Kept { skip, count, markers: number("markers")? })
     }
 
     fn to_json(self) -> Value {
         let mut object = Object::new();
-        let members = [("v", KEYFRAMES_VERSION), ("skip", self.skip), ("count", self.count)];
-        members.into_iter().for_each(|(name, value)| {
+        for (name, value) in [
+            ("v", KEYFRAMES_VERSION),
+            ("skip", self.skip),
+            ("count", self.count),
+            ("markers", self.markers),
+        ] {
             object.insert(name, value);
-        });
+        }
         Value::Object(object)
     }
 }
@@ -239,7 +247,7 @@ impl Library {
         if !self.is_worth_keyframes(session) {
             return;
         }
-        let Some(keyframes) = player.made() else { return };
+        let Some((keyframes, markers)) = player.made() else { return };
         let Ok(mut writer) = self.store.resume(&session.entry) else { return };
         let before = self.store.records(&session.entry, StreamId::KEYFRAMES).count();
         let t_us = session.t_us_now();
@@ -248,7 +256,7 @@ impl Library {
             writer.append(StreamId::KEYFRAMES, t_us, &record) == Append::Stored
         });
         if is_stored {
-            let kept = Kept { skip: before as u64, count: keyframes.len() as u64 };
+            let kept = Kept { skip: before as u64, count: keyframes.len() as u64, markers };
             self.amend(session, &mut writer, "keyframes", Some(kept.to_json()));
         }
     }

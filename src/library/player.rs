@@ -24,6 +24,8 @@ pub struct Player<'a> {
     indexed_us: u64,
     /// This player has made them all, of a recording that could be read whole.
     is_whole: bool,
+    /// Markers that were passed on the way.
+    markers: u64,
 }
 
 /// Who goes ahead and makes keyframes.
@@ -61,6 +63,7 @@ impl<'a> Player<'a> {
             indexed_us: keyframes.list().last().map_or(0, |last| last.t_us),
             keyframes,
             is_whole: false,
+            markers: 0,
         }
     }
 
@@ -127,8 +130,10 @@ impl<'a> Player<'a> {
                     Action::Output(bytes) | Action::Input(bytes) => bytes.len() as u64,
                     _ => 0,
                 };
-            if let Action::Resize(_) = action {
-                scout.resized_us = t_us;
+            match action {
+                Action::Resize(_) => scout.resized_us = t_us,
+                Action::Marker(_) => self.markers += 1,
+                _ => {}
             }
             action.show_on(&mut scout.terminal);
             self.indexed_us = t_us;
@@ -154,9 +159,10 @@ impl<'a> Player<'a> {
         self.keyframes.push(keyframe, scout.total);
     }
 
-    /// The keyframes, if this player has made all of them, and nothing was missing.
-    pub(super) fn made(&self) -> Option<&[Keyframe]> {
-        self.is_whole.then_some(self.keyframes.list())
+    /// The keyframes, if this player has made all of them, and nothing was missing; and how many
+    /// markers there are.
+    pub(super) fn made(&self) -> Option<(&[Keyframe], u64)> {
+        self.is_whole.then_some((self.keyframes.list(), self.markers))
     }
 
     /// Goes to `t_us`, what happens at that microsecond included. False if the keyframes do not

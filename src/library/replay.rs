@@ -58,6 +58,8 @@ pub struct Mark {
     pub label: String,
     /// The number of the turn that begins there, from 1.
     pub turn: Option<usize>,
+    /// It is one of the session's actions.
+    pub is_action: bool,
 }
 
 impl Library {
@@ -84,9 +86,16 @@ impl Library {
     pub fn marks(&self, session: &Session) -> Vec<Mark> {
         let mut marks = Vec::new();
         let mut replay = self.replay(session);
-        while let Step::Action((t_us, action)) = replay.next_event() {
+        let is_marked = session.keyframes.is_none_or(|kept| kept.markers > 0);
+        while is_marked && let Step::Action((t_us, action)) = replay.next_event() {
             if let Action::Marker(label) = action {
-                marks.push(Mark { t_us, label: label.to_owned(), turn: None });
+                marks.push(Mark { t_us, label: label.to_owned(), turn: None, is_action: true });
+            }
+        }
+        for event in self.added(session) {
+            if let (Body::Marker(marker), Some(mono_ns)) = (&event.body, event.mono_ns) {
+                let (t_us, label) = (mono_ns / 1000, marker.text.clone());
+                marks.push(Mark { t_us, label, turn: None, is_action: false });
             }
         }
         let mut turn = 0;
@@ -95,7 +104,8 @@ impl Library {
                 turn += 1;
                 let since = time.unix_us - session.meta.started.unix_us;
                 let t_us = u64::try_from(since).unwrap_or(0);
-                marks.push(Mark { t_us, label: message.text.clone(), turn: Some(turn) });
+                let (label, turn) = (message.text.clone(), Some(turn));
+                marks.push(Mark { t_us, label, turn, is_action: false });
             }
         }
         marks.sort_by_key(|mark| mark.t_us);

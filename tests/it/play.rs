@@ -228,6 +228,23 @@ fn it_goes_both_ways_and_stops_where_it_is_told() {
 }
 
 #[test]
+fn what_was_marked_is_gone_to_and_exported() {
+    let il = env!("CARGO_BIN_EXE_il");
+    let home = recorded(&format!(
+        "printf 'early '; sleep 0.3; {il} mark \"a $((6*7))nd place\"; printf 'later '; sleep 0.3"
+    ));
+    let mut term = Term::spawn(play(&home, &["--speed", "0.01"]));
+    term.expect("early");
+    term.send(" n");
+    term.expect("a 42nd place");
+    term.send("q");
+    term.finish();
+    let cast = String::from_utf8(home.il(&["export", "cast"])).expect("UTF-8");
+    let marker = cast.lines().find(|line| line.contains("\"m\"")).expect("a marker");
+    assert!(marker.ends_with("\"m\", \"a 42nd place\"]"), "{marker}");
+}
+
+#[test]
 fn a_viewer_sees_the_screen_as_it_is_and_as_it_becomes() {
     let home = Home::new();
     let script = "stty -echo; printf 'one\\033[5;10Htwo\\033[31m'; while read -r line; do printf %s \"$line\"; done";

@@ -169,10 +169,10 @@ fn keyframes_that_cannot_be_relied_on_are_made_anew() {
     assert!(is_kept());
     let one = keyframes(&library).len();
     for broken in [
-        "{\"v\":2,\"skip\":0,\"count\":1}",
-        "{\"v\":1,\"skip\":99,\"count\":1}",
-        "{\"v\":1,\"skip\":0,\"count\":99999999}",
-        "{\"v\":1,\"skip\":0}",
+        "{\"v\":2,\"skip\":0,\"count\":1,\"markers\":0}",
+        "{\"v\":1,\"skip\":99,\"count\":1,\"markers\":0}",
+        "{\"v\":1,\"skip\":0,\"count\":99999999,\"markers\":0}",
+        "{\"v\":1,\"skip\":0,\"count\":1}",
         "7",
     ] {
         set_meta(&dir, broken);
