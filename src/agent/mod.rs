@@ -20,6 +20,7 @@ mod opencode;
 pub mod opencode_export;
 mod qwen;
 pub mod stream;
+pub mod thinking;
 pub mod tool;
 mod transcript;
 

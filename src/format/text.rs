@@ -1,6 +1,6 @@
 //! The conversation and the thoughts as text for people.
 
-use crate::event::{Body, Decision, Event, MAIN, MessageForm};
+use crate::event::{Body, Decision, Event, MAIN, MessageForm, ThoughtForm};
 use crate::time::WallTime;
 use std::fmt::Write;
 
@@ -87,11 +87,15 @@ impl Chat {
         } else {
             format!(", {}", first_line(&event.stream))
         };
+        let screen = match thought.form {
+            Some(ThoughtForm::Screen) => ", from the screen",
+            _ => "",
+        };
         let text = match plain(&thought.text) {
             text if text.trim().is_empty() => "(reasoned, and the text is withheld)".to_owned(),
             text => text.trim_end().to_owned(),
         };
-        let _ = writeln!(out, "{}[{time}{turn}{stream}]\n{text}", self.blank());
+        let _ = writeln!(out, "{}[{time}{turn}{stream}{screen}]\n{text}", self.blank());
     }
 
     /// The line between what was written and what is.
@@ -292,6 +296,10 @@ mod tests {
     fn thoughts_say_when_and_what_or_that_they_are_withheld() {
         let expected = "[2026-11-20 23:03:22, turn 1]\nhm\n\n[2026-11-20 23:03:24, turn 1]\n(reasoned, and the text is withheld)\n";
         assert_eq!(thoughts(&events(), &View::default()), expected);
+        let form = Some(ThoughtForm::Screen);
+        let seen = Thought { text: "Thought for 2s".into(), form, ..Default::default() };
+        let seen = [Event::new(Source::Pty, seen)];
+        assert_eq!(thoughts(&seen, &View::default()), "[-, from the screen]\nThought for 2s\n");
     }
 
     #[test]

@@ -61,12 +61,22 @@ struct Copied {
     file: NativeFile,
 }
 
+/// An agent among the session's processes.
+#[derive(Debug)]
+struct Process {
+    agent: &'static Agent,
+    /// The session that its registry had for it.
+    session: Option<String>,
+    /// What its command line says.
+    invocation: Option<Invocation>,
+}
+
 /// What the records of the stream [`SOURCES`] say.
 #[derive(Debug, Default)]
 struct Sources {
     groups: Vec<Group>,
-    /// Agents seen among the session's processes, with the sessions their registries had.
-    seen: Vec<(&'static Agent, Option<String>)>,
+    /// Agents seen among the session's processes.
+    seen: Vec<Process>,
     cwds: Vec<String>,
 }
 
@@ -79,6 +89,8 @@ struct Tape {
     escapes: Vec<Event>,
     stdout: Vec<u8>,
     last_words: String,
+    /// The stream that all output is in; None where there are several.
+    screen: Option<StreamId>,
 }
 
 impl Library {
@@ -108,6 +120,17 @@ impl Library {
         };
         if !run.transcripts(&natives, &mut drafted) && !run.stream(&mut drafted) {
             run.terminal(&mut drafted);
+        }
+        let Drafted { draft, derived } = &mut drafted;
+        let alone = derived.source == "pty";
+        if let (Some(agent), Some(screen)) = (&derived.agent, tape.screen)
+            && (alone || draft.hides_thoughts())
+        {
+            let seen = self.thoughts_seen(session, agent, screen);
+            match alone {
+                true => seen.iter().for_each(|event| draft.insert_by_time(event)),
+                false => draft.uncover(seen),
+            }
         }
         drafted.draft.join(tape.approvals);
         if drafted.derived.source == "transcript" {
@@ -205,6 +228,7 @@ impl Library {
         let dialogs = keys && session.meta.size.is_some();
         let mut end: Vec<u8> = Vec::new();
         let mut json = true;
+        let mut screens = 0;
         let mut reader = self.store.read(&session.entry, Chain::Tape);
         loop {
             let (direction, t_us, bytes) = match reader.next() {
@@ -212,6 +236,10 @@ impl Library {
                     (Direction::Input, t_us, bytes)
                 }
                 Item::Frame { stream, t_us, bytes, .. } if is_output(stream) => {
+                    if tape.screen != Some(stream) {
+                        tape.screen = Some(stream).filter(|_| screens == 0);
+                        screens += 1;
+                    }
                     if stream == StreamId::STDOUT && json && tape.stdout.len() < STDOUT_MAX {
                         tape.stdout.extend_from_slice(bytes);
                         // What begins with anything else is for people.
@@ -281,7 +309,12 @@ impl Sources {
         let text = |name: &str| value.str_at(name).map(str::to_owned);
         let (Some(rel), Some(path)) = (text("rel"), text("path")) else {
             self.cwds.extend(text("cwd"));
-            self.seen.push((agent, text("session")));
+            let argv = value.get("argv").and_then(Value::as_array).unwrap_or_default();
+            let argv: Vec<String> =
+                argv.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect();
+            // A script's first word is its shell.
+            let invocation = agent::detect(&argv).or_else(|| agent::detect(argv.get(1..)?));
+            self.seen.push(Process { agent, session: text("session"), invocation });
             return;
         };
         let Some(stream) = text("stream") else { return };
@@ -497,10 +530,12 @@ impl Run<'_> {
         }
         let cwd = meta.cwd.as_ref().map(std::path::PathBuf::from);
         let cwd = cwd.map(|cwd| std::fs::canonicalize(&cwd).unwrap_or(cwd));
-        let registered = self.sources.seen.iter().rev();
-        let pid_session = registered
-            .filter(|(a, _)| a.name == agent.name)
-            .find_map(|(_, session)| session.clone());
+        let seen = || self.sources.seen.iter().rev().filter(|seen| seen.agent.name == agent.name);
+        for prompt in seen().filter_map(|seen| seen.invocation.as_ref()?.prompt.as_ref()) {
+            typed.push_str(prompt);
+            typed.push('\n');
+        }
+        let named = seen().find_map(|seen| seen.invocation.as_ref()?.session.clone());
         RunFacts {
             cwd: cwd.map(|cwd| cwd.to_string_lossy().into_owned()),
             started_us: meta.started.unix_us,
@@ -508,9 +543,9 @@ impl Run<'_> {
                 || time::wall().unix_us,
                 |ending| meta.started.unix_us.saturating_add_unsigned(ending.duration_us),
             ),
-            argv_session: known.and_then(|known| known.session.clone()),
+            argv_session: known.and_then(|known| known.session.clone()).or(named),
             hint_session: agent::hint(agent, &self.tape.last_words),
-            pid_session,
+            pid_session: seen().find_map(|seen| seen.session.clone()),
             typed,
         }
     }
@@ -560,8 +595,10 @@ impl Run<'_> {
     fn terminal(&self, drafted: &mut Drafted) {
         let derived = &mut drafted.derived;
         derived.source = "pty".to_owned();
-        derived.agent = self.known.map(|known| known.agent.name.to_owned());
-        derived.native_session = self.known.and_then(|known| {
+        let seen = self.sources.seen.iter().rev().find_map(|seen| seen.invocation.as_ref());
+        let known = self.known.or(seen);
+        derived.agent = known.map(|known| known.agent.name.to_owned());
+        derived.native_session = known.and_then(|known| {
             agent::hint(known.agent, &self.tape.last_words).or_else(|| known.session.clone())
         });
         let events = generic::events(&self.tape.turns, self.session.meta.started);

@@ -9,7 +9,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::agent::dialog::{self, Joined};
-use crate::agent::{Digest, Sink, Statement};
+use crate::agent::{Digest, Sink, Statement, thinking};
 use crate::event::{
     Body, Event, Evidence, Number, Part, Source, StopReason, TurnEnd, Usage, numbers,
 };
@@ -101,6 +101,8 @@ fn nameless(dir: &Path) -> io::Result<File> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Thought,
+    /// A thought of which only the fact is known.
+    Hidden,
     Call,
     Result,
     Approval,
@@ -146,6 +148,7 @@ impl Row {
         let (mut link, mut waited_ms) = (0, 0);
         let ms = |waited: Option<u64>| u32::try_from(waited.unwrap_or(0)).unwrap_or(u32::MAX);
         let kind = match &event.body {
+            Body::Thought(thought) if thought.text.trim().is_empty() => Kind::Hidden,
             Body::Thought(_) => Kind::Thought,
             Body::ToolCall(call) => {
                 link = link_of(call.call_id.as_ref());
@@ -386,6 +389,39 @@ impl Draft {
         }
     }
 
+    /// Whether the main conversation has thoughts of which only the fact is known.
+    pub fn hides_thoughts(&self) -> bool {
+        self.rows.iter().any(|row| row.kind == Kind::Hidden && row.part != Part::Beside)
+    }
+
+    /// Gives thoughts of which a transcript keeps nothing what the screen showed of them.
+    pub fn uncover(&mut self, seen: Vec<Event>) {
+        let is_thought = |row: &Row| matches!(row.kind, Kind::Thought | Kind::Hidden);
+        let mine = |row: &Row| is_thought(row) && row.part != Part::Beside && !row.abandoned;
+        let places: Vec<usize> = (0..self.rows.len()).filter(|at| mine(&self.rows[*at])).collect();
+        let thoughts: Vec<Option<i64>> = places.iter().map(|at| self.rows[*at].time_us()).collect();
+        let us = |event: &Event| event.time.map_or(i64::MIN, |time| time.unix_us);
+        let times: Vec<i64> = seen.iter().map(us).collect();
+        for (seen, thought) in seen.into_iter().zip(thinking::join(&thoughts, &times)) {
+            let Some(at) = thought.map(|thought| places[thought]) else { continue };
+            // What the transcript says itself stays.
+            if self.rows[at].kind != Kind::Hidden {
+                continue;
+            }
+            let Some(mut event) = self.spool.event(self.rows[at].line) else { continue };
+            let (Body::Thought(thought), Body::Thought(shown)) = (&mut event.body, seen.body)
+            else {
+                continue;
+            };
+            (thought.text, thought.form) = (shown.text, shown.form);
+            event.source = seen.source;
+            event.conf = event.conf.min(seen.conf);
+            event.also.extend(std::mem::replace(&mut event.evidence, seen.evidence));
+            self.rows[at].line = self.spool.add(&event);
+            self.rows[at].kind = Kind::Thought;
+        }
+    }
+
     fn insert(&mut self, at: usize, event: &Event) {
         let line = self.spool.add(event);
         self.rows.insert(at, Row::new(event, line));
@@ -534,7 +570,8 @@ fn was_at_work(rows: &[Row]) -> bool {
         _ => matches!(row.kind, Kind::TurnEnd(_) | Kind::Stops(_)),
     };
     rows.iter().rev().find(of_main).is_some_and(|row| {
-        row.part == Part::Said || matches!(row.kind, Kind::Thought | Kind::Call | Kind::Result)
+        let works = [Kind::Thought, Kind::Hidden, Kind::Call, Kind::Result];
+        row.part == Part::Said || works.contains(&row.kind)
     })
 }
 

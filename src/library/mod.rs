@@ -29,6 +29,7 @@ mod scrub;
 mod stream;
 mod text;
 
+mod thoughts;
 use std::path::Path;
 use std::sync::OnceLock;
 

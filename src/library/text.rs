@@ -136,18 +136,31 @@ impl Library {
         session: &Session,
         take: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>,
     ) -> io::Result<u64> {
-        let options = Options { history_rows: 0, ..Options::default() };
-        let mut transcript = Transcript::of(session.terminal(options));
         let mut keeping = Keeping::begin(self, session);
-        let mut at_us = 0;
         let mut text = Vec::new();
-        let mut tell = |lines: Vec<Line>| {
+        let damaged = self.lines(session, &mut |lines| {
             let Some(first) = lines.first() else { return Ok(()) };
             text.clear();
-            write_lines(&lines, &mut text)?;
+            write_lines(lines, &mut text)?;
             keeping.put(first.seen.time_us, &text);
             take(first.seen.time_us, &text)
-        };
+        })?;
+        if damaged == 0 {
+            keeping.finish(self, session);
+        }
+        Ok(damaged)
+    }
+
+    /// Hands over the lines of the settled text as the recording gives them, and returns how many
+    /// stretches of it cannot be read.
+    pub(super) fn lines(
+        &self,
+        session: &Session,
+        take: &mut dyn FnMut(&[Line]) -> io::Result<()>,
+    ) -> io::Result<u64> {
+        let options = Options { history_rows: 0, ..Options::default() };
+        let mut transcript = Transcript::of(session.terminal(options));
+        let mut at_us = 0;
         let damaged = self.shown(session, |t_us, shown| {
             at_us = t_us;
             match shown {
@@ -155,12 +168,9 @@ impl Library {
                 Action::Resize(size) => transcript.resize(t_us, size),
                 _ => {}
             }
-            tell(transcript.take_lines())
+            take(&transcript.take_lines())
         })?;
-        tell(transcript.finish(at_us))?;
-        if damaged == 0 {
-            keeping.finish(self, session);
-        }
+        take(&transcript.finish(at_us))?;
         Ok(damaged)
     }
 

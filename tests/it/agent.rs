@@ -3,14 +3,15 @@
 
 use intentloop::agent::dialog::{self, Joined};
 use intentloop::agent::generic::{Crossing, Direction};
-use intentloop::agent::{self, File, Scope, Transcript};
+use intentloop::agent::{self, File, Scope, Transcript, thinking};
 use intentloop::event::{
     Body, ContextOp, Counts, Decision, Event, MAIN, MessageForm, Source, Tokens,
 };
 use intentloop::event::{count, number, turns};
 use intentloop::format::markdown;
 use intentloop::format::text::{self, View};
-use intentloop::term::Size;
+use intentloop::term::transcript::Transcript as Settled;
+use intentloop::term::{Options, Size};
 use intentloop::time::WallTime;
 use serde_json::{Value, json};
 use std::fs;
@@ -797,6 +798,72 @@ fn requests_for_permission_are_seen_on_real_screens() {
             assert_eq!((seen.1, seen.2), (expected.1, expected.2), "{name}");
         }
     }
+}
+
+/// What a recorded screen shows of thoughts, and the output.
+fn seen_thoughts(name: &str) -> (Vec<thinking::Seen>, Vec<u8>) {
+    let mut finder = thinking::Finder::of(name).expect(name);
+    let mut settled = Settled::new(Size::new(100, 32), Options::default());
+    let mut output = Vec::new();
+    let mut last_us = 0;
+    for (t_us, direction, bytes) in recording(name) {
+        if direction == Direction::Output {
+            settled.feed(t_us, &bytes);
+            output.extend(bytes);
+            last_us = t_us;
+        }
+        settled.take_lines().iter().for_each(|line| finder.feed(line));
+    }
+    settled.finish(last_us).iter().for_each(|line| finder.feed(line));
+    (finder.finish(), output)
+}
+
+/// Recording, what it shows of each thought, and how many of them were drawn word by word: opencode
+/// leaves the letters that the row had before.
+const THOUGHTS: &[(&str, &[&str], usize)] = &[
+    ("claude", &["Thought for 1s", "Thought for 1s"], 2),
+    ("copilot", &["Thought for 1s", "Thought for 1s"], 2),
+    ("opencode", &["Thought: 52ms", "Thought: 27ms", "Thought: 33ms"], 2),
+    // What it thinks goes where nobody looks by default.
+    ("codex", &[], 0),
+];
+
+#[test]
+fn thoughts_are_seen_on_real_screens() {
+    for (name, expected, whole) in THOUGHTS {
+        let (seen, output) = seen_thoughts(name);
+        let texts: Vec<&str> = seen.iter().map(|seen| seen.text.as_str()).collect();
+        assert_eq!(texts, *expected, "{name}");
+        let mut exact = 0;
+        for seen in &seen {
+            let window = seen.window();
+            let window = window.start as usize..output.len().min(window.end as usize);
+            let span = seen.span(&output[window]);
+            let drawn = &output[span.start as usize..span.end as usize];
+            let drawn = text::plain(&String::from_utf8_lossy(drawn)).replace(' ', "");
+            let took = seen.text.rsplit(' ').next().expect("a word");
+            assert!(drawn.contains(took), "{name}: {seen:?}");
+            exact += usize::from(drawn == seen.text.replace(' ', ""));
+        }
+        assert_eq!(exact, *whole, "{name}");
+    }
+    assert!(thinking::Finder::of("kimi").is_none());
+}
+
+/// The lines stand on the screen a little later than the thoughts in the transcript, in which all
+/// is said; the last of them belong to turns that were not filmed.
+#[test]
+fn what_the_screen_showed_of_thoughts_goes_to_the_right_ones() {
+    let started = WallTime::parse_rfc3339("2026-11-20T23:05:38.800Z").expect("a time");
+    let transcript = transcript("claude", &["7f3781e9-01bb-4faf-956b-b7cb15223a10.jsonl"]);
+    let thoughts = transcript.events.iter().filter(|e| e.stream == MAIN);
+    let thoughts = thoughts.filter(|e| matches!(e.body, Body::Thought(_)));
+    let since = |e: &Event| e.time.map(|time| time.unix_us - started.unix_us);
+    let thoughts: Vec<Option<i64>> = thoughts.map(since).collect();
+    let (seen, _) = seen_thoughts("claude");
+    let seen: Vec<i64> = seen.iter().map(|seen| seen.t_us as i64).collect();
+    assert!(thoughts.len() > 2, "{thoughts:?}");
+    assert_eq!(thinking::join(&thoughts, &seen), [Some(0), Some(1)]);
 }
 
 #[test]
