@@ -160,7 +160,6 @@ pub(super) fn run(args: Args, global: &Global) -> Result<u8> {
     let mut _held = None;
     let facts = facts(&args);
     let side = dir.as_ref().ok().and_then(|dir| library::beside(dir, &facts));
-    let has_side = side.is_some();
     let recorded = record::run(&recording, side, |size, clock| {
         let mut random = [0; 10];
         // Without random bytes the time and the process still make ids of one machine differ.
@@ -185,7 +184,7 @@ pub(super) fn run(args: Args, global: &Global) -> Result<u8> {
         let _ = library::take_own_log(dir, id);
     }
     say(&args, id, &recorded);
-    if let (Ok(dir), true) = (&dir, recorded.kept.saved && recorded.keys && !has_side) {
+    if let (Ok(dir), true) = (&dir, recorded.kept.saved && recorded.keys && !recorded.is_read) {
         library::behind(dir, id);
     }
     Ok(leave(&recorded))

@@ -8,14 +8,14 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::Library;
-use super::files::{Files, Sink};
-use crate::agent::{self, AGENTS, Agent};
+use super::files::{Files, Known, Sink};
+use super::processes::{self, Process};
+use crate::agent::{self, AGENTS, Agent, Invocation};
 use crate::error::Result;
 use crate::json::{self, write_object};
 use crate::record::side::{
@@ -40,32 +40,41 @@ const DAEMONS: &[&str] = &["codex", "cline"];
 /// Programs in which people start others.
 const SHELLS: &[&str] =
     &["sh", "bash", "zsh", "fish", "dash", "ksh", "nu", "tmux", "screen", "zellij", "su", "login"];
-/// Processes looked at for agents of the session.
-const PROCESSES_MAX: usize = 10_000;
+/// After so many seconds of a session agents are looked for below a command that is neither an
+/// agent nor a shell; from the third time on only if the command has written something since.
+const HUNTS_S: &[u64] = &[1, 2, 5, 10, 30];
+/// Of them, those that wait for nothing.
+const HUNTS_UNASKED: usize = 2;
+/// After the last of them, so often at most.
+const HUNT_EVERY_S: u64 = 60;
 
-/// Starts the process, if the command is an agent or a shell that may start one. The child never
-/// returns from this.
+/// What the command is, as far as its words tell.
+enum Start {
+    Agent(Invocation),
+    Shell,
+    /// May start anything.
+    Other,
+}
+
+/// Starts the process. The child never returns from this. Beside a command that is neither an agent
+/// nor a shell it does next to nothing until it finds an agent below that.
 ///
 /// Call it while this process has one thread.
 pub fn beside(dir: &Path, meta: &Meta) -> Option<Side> {
     let argv: Vec<String> = meta.argv.iter().map(|w| w.to_string_lossy().into_owned()).collect();
-    let found = agent::detect(&argv);
-    let first = argv.first().and_then(|word| Path::new(word).file_name()).and_then(OsStr::to_str);
-    if found.is_none() && !first.is_some_and(|name| SHELLS.contains(&name.trim_start_matches('-')))
-    {
-        return None;
-    }
+    let start = match agent::detect(&argv) {
+        Some(found) => Start::Agent(found),
+        None if is_shell(&argv) => Start::Shell,
+        None => Start::Other,
+    };
+    let recorder = process::own_pid();
     let (ours, theirs) = UnixStream::pair().ok()?;
     match process::fork().ok()? {
-        Fork::Parent(pid) => Some(Side::new(pid, ours)),
+        Fork::Parent(pid) => Some(Side::new(pid, ours, !matches!(start, Start::Other))),
         Fork::Child => {
             if process::go_behind(&[theirs.as_fd()]).is_ok() {
                 process::give_way();
-                let agents: Vec<&Agent> = match &found {
-                    Some(found) => vec![found.agent],
-                    None => AGENTS.iter().collect(),
-                };
-                work(dir, meta, &agents, found.is_some(), theirs);
+                work(dir, meta, &argv, &start, recorder, theirs);
             }
             process::exit_now(0)
         }
@@ -140,26 +149,60 @@ impl Addition<'_> {
 }
 
 /// The whole life of the process.
-fn work(dir: &Path, meta: &Meta, agents: &[&'static Agent], awake: bool, socket: UnixStream) {
+fn work(
+    dir: &Path,
+    meta: &Meta,
+    argv: &[String],
+    start: &Start,
+    recorder: Pid,
+    socket: UnixStream,
+) {
     let Some(home) = env::home_dir() else { return };
     let cwd = meta.cwd.clone().map(PathBuf::from).unwrap_or_default();
     let cwd = fs::canonicalize(&cwd).unwrap_or(cwd);
     let repository = meta.repository.as_ref().map(|r| PathBuf::from(&r.root));
-    let env = |name: &str| env::var_os(name);
-    let mut files = Files::at_start(agents, awake, &env, &home, &cwd, repository.as_deref());
+    let (agents, skipped): (Vec<&Agent>, _) = match start {
+        Start::Agent(found) => (vec![found.agent], found.skipped),
+        Start::Shell => (AGENTS.iter().collect(), 0),
+        Start::Other => (Vec::new(), 0),
+    };
+    // `env CLAUDE_CONFIG_DIR=/x claude`.
+    let given = |name: &str| {
+        let words = argv[..skipped].iter().rev();
+        words.filter_map(|word| word.strip_prefix(name)?.strip_prefix('=')).next()
+    };
+    let env = |name: &str| given(name).map(OsString::from).or_else(|| env::var_os(name));
+    let awake = matches!(start, Start::Agent(_));
+    let mut files = Files::at_start(&agents, awake, &env, &home, &cwd, repository.as_deref());
     let mut wire = Wire { socket };
     let mut hello = [0; HELLO_LEN];
     if wire.socket.read_exact(&mut hello).is_err() {
         return;
     }
-    let mut id = [0; 16];
+    let (mut id, mut started_us) = ([0; 16], [0; 8]);
     id.copy_from_slice(&hello[..16]);
-    let id = SessionId(id);
-    let mut watch =
-        Watch { id, files: &mut files, awake, told: Vec::new(), walked: Instant::now() };
-    let sealed = watch.until_the_end(&mut wire);
+    started_us.copy_from_slice(&hello[16..]);
+    let mut watch = Watch {
+        id: SessionId(id),
+        files: &mut files,
+        awake,
+        told: Vec::new(),
+        walked: Instant::now(),
+        hunt: matches!(start, Start::Other).then(|| Hunt {
+            recorder,
+            started_us: i64::from_le_bytes(started_us),
+            began: Instant::now(),
+            next: 0,
+            asked: false,
+        }),
+    };
+    let end = watch.until_the_end(&mut wire);
+    let (id, awake) = (watch.id, watch.awake || watch.hunt.is_none());
     drop(wire);
-    if !sealed {
+    if !awake {
+        return;
+    }
+    if end == End::Killed {
         // The recorder was killed; its locks go with its last process.
         std::thread::sleep(LOOK_EVERY / 5);
     }
@@ -178,42 +221,101 @@ struct Watch<'a> {
     /// Sessions of processes that the recorder was told of.
     told: Vec<String>,
     walked: Instant,
+    /// Agents are looked for below a command that is neither one nor a shell.
+    hunt: Option<Hunt>,
+}
+
+/// When agents are looked for, and below what.
+#[derive(Debug)]
+struct Hunt {
+    recorder: Pid,
+    started_us: i64,
+    began: Instant,
+    /// How often they were looked for.
+    next: usize,
+    /// The command has written something since.
+    asked: bool,
+}
+
+impl Hunt {
+    /// How long after the session's begin they are looked for next.
+    fn due(&self) -> Duration {
+        let last = HUNTS_S.len() - 1;
+        let more = self.next.saturating_sub(last) as u64 * HUNT_EVERY_S;
+        Duration::from_secs(HUNTS_S[self.next.min(last)] + more)
+    }
+
+    /// How long nothing needs to be looked for; None where that depends on the command.
+    fn rest(&self) -> Option<Duration> {
+        let waits = self.next < HUNTS_UNASKED || self.asked;
+        let rest = self.due().saturating_sub(self.began.elapsed());
+        // A wait of no time at all would be one without an end.
+        waits.then(|| rest.max(Duration::from_millis(1)))
+    }
+
+    /// Whether it is time to look; then the next time is set.
+    fn is_due(&mut self) -> bool {
+        let waits = self.next < HUNTS_UNASKED || self.asked;
+        let is_due = waits && self.began.elapsed() >= self.due();
+        while is_due && self.began.elapsed() >= self.due() {
+            (self.next, self.asked) = (self.next + 1, false);
+        }
+        is_due
+    }
+}
+
+/// How a session ended for the process beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The recorder said so.
+    Said,
+    Killed,
 }
 
 impl Watch<'_> {
-    /// Copies until the session has ended; whether the recorder said so.
-    fn until_the_end(&mut self, wire: &mut Wire) -> bool {
+    /// Copies until the session has ended.
+    fn until_the_end(&mut self, wire: &mut Wire) -> End {
         let mut word = [0];
         let mut looks = LOOKS;
         let mut swept = false;
         loop {
-            let looks_on = !swept && (self.awake || looks > 0);
-            let _ = wire.socket.set_read_timeout(looks_on.then_some(LOOK_EVERY));
+            let looks_on = match &self.hunt {
+                Some(_) => self.awake,
+                None => self.awake || looks > 0,
+            };
+            let rest = match &self.hunt {
+                _ if swept => None,
+                _ if looks_on => Some(LOOK_EVERY),
+                Some(hunt) => hunt.rest(),
+                None => None,
+            };
+            let _ = wire.socket.set_read_timeout(rest);
             match wire.socket.read(&mut word) {
-                Ok(0) => return false,
+                Ok(0) => return End::Killed,
                 Ok(_) if word[0] == STIR => {
                     looks = LOOKS;
+                    self.hunt.iter_mut().for_each(|hunt| hunt.asked = true);
                     if !self.look(wire) {
-                        return false;
+                        return End::Killed;
                     }
                 }
                 Ok(_) if word[0] == SWEEP => {
                     swept = true;
                     self.look_for_agents(wire);
-                    self.files.walk(false);
+                    self.files.walk(Known::No);
                     if !self.files.copy(true, wire) || !wire.send(TAG_SWEPT, &[]) {
-                        return false;
+                        return End::Killed;
                     }
                 }
-                Ok(_) => return true,
+                Ok(_) => return End::Said,
                 Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                     looks = looks.saturating_sub(1);
                     if !self.look(wire) {
-                        return false;
+                        return End::Killed;
                     }
                 }
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return false,
+                Err(_) => return End::Killed,
             }
         }
     }
@@ -221,8 +323,11 @@ impl Watch<'_> {
     /// Copies what has come. False when nobody takes it.
     fn look(&mut self, wire: &mut Wire) -> bool {
         self.look_for_agents(wire);
+        if self.hunt.is_some() && !self.awake {
+            return true;
+        }
         if self.walked.elapsed() >= self.files.walked() * WALK_REST {
-            self.files.walk(false);
+            self.files.walk(Known::No);
             self.walked = Instant::now();
         } else {
             self.files.look();
@@ -232,33 +337,67 @@ impl Watch<'_> {
 
     /// Agents among the session's processes, and the sessions that their registries have for them.
     fn look_for_agents(&mut self, wire: &mut Wire) {
-        let mark = format!("IL_SESSION={}", self.id);
-        for (pid, argv) in processes(&mark) {
-            // A script's first word is its shell.
-            let script = || agent::detect(argv.get(1..).filter(|_| is_shell(&argv))?);
-            let Some(found) = agent::detect(&argv).or_else(script) else { continue };
-            let cwd = fs::read_link(format!("/proc/{pid}/cwd")).ok();
-            let cwd = cwd.map(|cwd| cwd.to_string_lossy().into_owned());
-            self.files.wake(found.agent, cwd.clone());
-            self.awake = true;
-            let roots: Vec<PathBuf> = self
-                .files
-                .roots()
-                .filter(|(agent, _)| agent.name == found.agent.name)
-                .map(|(_, root)| root.to_owned())
-                .collect();
-            let session = roots.iter().find_map(|root| registered(found.agent, root, pid));
-            let mut record = String::new();
-            write_object(&mut record, |o| {
-                o.string("agent", found.agent.name);
-                o.string_opt("cwd", cwd.as_deref());
-                o.array("argv", |a| argv.iter().take(16).for_each(|word| a.string(word)));
-                o.string_opt("session", session.as_deref());
-            });
-            if !self.told.contains(&record) && self.told.len() < 100 {
-                wire.source(&record);
-                self.told.push(record);
+        let found = match &mut self.hunt {
+            Some(hunt) => match hunt.is_due() {
+                true => processes::below(hunt.recorder.0),
+                false => return,
+            },
+            None => processes::marked(&format!("IL_SESSION={}", self.id)),
+        };
+        found.into_iter().for_each(|process| self.tell_of(process, wire));
+    }
+
+    /// Tells of a process, if it is an agent.
+    fn tell_of(&mut self, (pid, argv): Process, wire: &mut Wire) {
+        // A script's first word is its shell.
+        let script = || agent::detect(argv.get(1..).filter(|_| is_shell(&argv))?);
+        let Some(found) = agent::detect(&argv).or_else(script) else { return };
+        let cwd = fs::read_link(format!("/proc/{pid}/cwd")).ok();
+        let path = cwd.as_ref().map(|cwd| cwd.to_string_lossy().into_owned());
+        match &self.hunt {
+            Some(hunt) => {
+                let cwd = cwd.or_else(|| env::current_dir().ok()).unwrap_or_default();
+                let own = processes::environment(pid);
+                let session = processes::variable(&own, "IL_SESSION");
+                if session.is_some_and(|session| *session != *self.id.to_string()) {
+                    // A run inside this one keeps what is its own.
+                    return;
+                }
+                let env = |name: &str| match own.is_empty() {
+                    true => env::var_os(name),
+                    false => processes::variable(&own, name),
+                };
+                let home = env("HOME").map(PathBuf::from).or_else(env::home_dir);
+                let repository = crate::git::find(&cwd).map(|found| PathBuf::from(found.root));
+                self.files.add(
+                    found.agent,
+                    hunt.started_us,
+                    &env,
+                    &home.unwrap_or_default(),
+                    &cwd,
+                    repository.as_deref(),
+                );
             }
+            None => self.files.wake(found.agent, path.clone()),
+        }
+        self.awake = true;
+        let roots: Vec<PathBuf> = self
+            .files
+            .roots()
+            .filter(|(agent, _)| agent.name == found.agent.name)
+            .map(|(_, root)| root.to_owned())
+            .collect();
+        let session = roots.iter().find_map(|root| registered(found.agent, root, pid));
+        let mut record = String::new();
+        write_object(&mut record, |o| {
+            o.string("agent", found.agent.name);
+            o.string_opt("cwd", path.as_deref());
+            o.array("argv", |a| argv.iter().take(16).for_each(|word| a.string(word)));
+            o.string_opt("session", session.as_deref());
+        });
+        if !self.told.contains(&record) && self.told.len() < 100 {
+            wire.source(&record);
+            self.told.push(record);
         }
     }
 }
@@ -279,28 +418,6 @@ fn registered(agent: &Agent, root: &Path, pid: i32) -> Option<String> {
     }
 }
 
-/// The processes that have `mark` in their environment, with their arguments.
-fn processes(mark: &str) -> Vec<(i32, Vec<String>)> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let pids = entries.flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
-    let words = |path: String| -> Option<Vec<OsString>> {
-        let bytes = fs::read(path).ok()?;
-        Some(bytes.split(|b| *b == 0).map(|w| OsStr::from_bytes(w).to_owned()).collect())
-    };
-    pids.take(PROCESSES_MAX)
-        .filter(|pid| *pid != process::own_pid().0)
-        .filter_map(|pid| {
-            let env = words(format!("/proc/{pid}/environ"))?;
-            if !env.iter().any(|word| word.as_bytes() == mark.as_bytes()) {
-                return None;
-            }
-            let argv = words(format!("/proc/{pid}/cmdline"))?;
-            let argv = argv.iter().map(|w| w.to_string_lossy().into_owned());
-            Some((pid, argv.filter(|word| !word.is_empty()).collect()))
-        })
-        .collect()
-}
-
 /// Waits until the transcripts have rested.
 fn wait_for_daemon(files: &mut Files) {
     let began = Instant::now();
@@ -308,7 +425,7 @@ fn wait_for_daemon(files: &mut Files) {
     let mut seen = files.lengths();
     while rest.elapsed() < QUIET && began.elapsed() < QUIET_MAX {
         std::thread::sleep(QUIET / 6);
-        files.walk(false);
+        files.walk(Known::No);
         let now = files.lengths();
         if now != seen {
             (seen, rest) = (now, Instant::now());
@@ -320,7 +437,7 @@ fn wait_for_daemon(files: &mut Files) {
 fn finish(dir: &Path, id: SessionId, files: &mut Files) -> Result<()> {
     let library = Library::open_to_change(dir)?;
     let session = library.find_at_once(Some(&id.to_string()))?;
-    files.walk(false);
+    files.walk(Known::No);
     let natives = library.natives(&session);
     files.mend(&natives);
     drop(natives);

@@ -25,8 +25,21 @@ pub const COPIED_MAX: u64 = 1 << 30;
 const HEAD_LEN: u64 = 256 << 10;
 /// Bytes at the end of what was copied by which a file that only grew is known.
 const TAIL_LEN: usize = 256;
+/// Times of files may be so much too early, in microseconds.
+const SLACK_US: i64 = 2_000_000;
 /// A file that is rewritten again and again is copied no more often than this.
 const REWRITTEN_EVERY: Duration = Duration::from_secs(30);
+
+/// Which of the files that a walk meets first were there before the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// All: it begins.
+    Before,
+    /// Those that were not written from then on, in microseconds since 1970.
+    Until(i64),
+    /// None: earlier walks have met those.
+    No,
+}
 
 /// Where copies go.
 pub trait Sink {
@@ -111,8 +124,31 @@ impl Files {
                 files.places.push(Place { agent, root, awake });
             }
         }
-        files.walk(true);
+        files.walk(Known::Before);
         files
+    }
+
+    /// Adds those of an agent that was found at work in `cwd` later on, in a session that began at
+    /// `started_us`: what was written since then may be its work.
+    pub fn add(
+        &mut self,
+        agent: &'static Agent,
+        started_us: i64,
+        env: &dyn Fn(&str) -> Option<OsString>,
+        home: &Path,
+        cwd: &Path,
+        repository: Option<&Path>,
+    ) {
+        self.wake(agent, Some(cwd.to_string_lossy().into_owned()));
+        let first = self.places.len();
+        for root in locate::roots(agent, env, home, cwd, repository) {
+            if !self.places.iter().any(|place| place.root == root) {
+                self.places.push(Place { agent, root, awake: true });
+            }
+        }
+        if self.places.len() > first {
+            self.walk(Known::Until(started_us));
+        }
     }
 
     /// An agent is at work in the session, in `cwd`.
@@ -137,12 +173,12 @@ impl Files {
     }
 
     /// Looks for files, and at how long they are.
-    pub fn walk(&mut self, at_start: bool) {
+    pub fn walk(&mut self, before: Known) {
         let began = Instant::now();
         let mut budget = WALK_MAX;
         let mut found = Vec::new();
         for (at, place) in self.places.iter().enumerate() {
-            if !at_start && !place.awake {
+            if before != Known::Before && !place.awake {
                 continue;
             }
             let patterns: Vec<Vec<&str>> =
@@ -160,6 +196,12 @@ impl Files {
                 None => {
                     known.insert(path.clone(), self.files.len());
                     let key = locate::session_key(self.places[place].agent, &rel);
+                    let at_start = match before {
+                        Known::Before => true,
+                        // Times of files are coarse.
+                        Known::Until(started_us) => seen.1 < started_us - SLACK_US,
+                        Known::No => false,
+                    };
                     self.files.push(Watched {
                         place,
                         rel,

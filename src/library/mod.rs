@@ -22,14 +22,15 @@ mod keyframe;
 mod own;
 mod question;
 mod player;
+mod processes;
 mod replay;
 pub mod search;
 mod report;
 mod scrub;
 mod stream;
 mod text;
-
 mod thoughts;
+
 use std::path::Path;
 use std::sync::OnceLock;
 

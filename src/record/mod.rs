@@ -80,6 +80,8 @@ pub struct Recorded {
     pub stderr_is_terminal: bool,
     /// Something was typed.
     pub keys: bool,
+    /// The process beside it reads the recording.
+    pub is_read: bool,
 }
 
 /// Runs a command and records it. `plan` makes of the window's size (None without a terminal)
@@ -238,15 +240,17 @@ pub fn run(
     };
     meta.ending = Some(ending);
     let exit = store_exit(end);
-    meta.deriver = side.as_ref().map(|side| side.pid.0);
+    let is_awake = |side: &&Side| side.is_awake() && side.is_there();
+    let read_by = side.as_ref().filter(is_awake).map(|side| side.pid.0);
+    meta.deriver = read_by;
     let (first_out, keys) = (counters.first_out, counters.bytes_in > 0);
+    let is_read = read_by.is_some();
     // Who reads something out of the session adds that, and compresses all of it together.
-    let is_read = side.as_ref().map_or(keys, Side::is_there);
-    let kept = tape.end(end_us, exit, &meta, !is_read);
+    let kept = tape.end(end_us, exit, &meta, !(is_read || keys));
     if let Some(side) = side {
         side.seal();
     }
-    Ok(Recorded { end, kept, first_out, stderr_is_terminal, keys })
+    Ok(Recorded { end, kept, first_out, stderr_is_terminal, keys, is_read })
 }
 
 /// A process that waits for leave to start the command.

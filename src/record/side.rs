@@ -7,7 +7,7 @@
 //! [`TAG_SWEPT`] says that all there is has been handed over.
 //! From the recorder: the session's id and its start in microseconds since 1970 (little-endian),
 //! then [`STIR`] now and then while something happens, [`SWEEP`] when the command has ended and
-//! [`SEALED`] when the session has.
+//! [`SEALED`] when the session has; [`QUIT`] in the place of both if nothing was to be found.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -35,6 +35,8 @@ pub const STIR: u8 = b'S';
 pub const SWEEP: u8 = b'E';
 /// To the process: the session has ended.
 pub const SEALED: u8 = b'D';
+/// To the process: the session has ended, and nothing was found in time.
+pub const QUIT: u8 = b'Q';
 /// Bytes of the first words to the process.
 pub const HELLO_LEN: usize = 24;
 
@@ -54,14 +56,22 @@ pub struct Side {
     socket: Option<UnixStream>,
     held: Vec<u8>,
     swept: bool,
+    /// There is something to be kept, as far as is known.
+    awake: bool,
     next_stir_us: u64,
 }
 
 impl Side {
-    /// To the process `pid`, at the other end of `socket`.
-    pub fn new(pid: Pid, socket: UnixStream) -> Side {
+    /// To the process `pid`, at the other end of `socket`. Unless it is `awake` it is waited for
+    /// only when it has found something.
+    pub fn new(pid: Pid, socket: UnixStream, awake: bool) -> Side {
         let _ = socket.set_nonblocking(true);
-        Side { pid, socket: Some(socket), held: Vec::new(), swept: false, next_stir_us: 0 }
+        Side { pid, socket: Some(socket), held: Vec::new(), swept: false, awake, next_stir_us: 0 }
+    }
+
+    /// Whether there is something to be kept.
+    pub fn is_awake(&self) -> bool {
+        self.awake
     }
 
     /// Whether the process has not been seen to end.
@@ -102,6 +112,7 @@ impl Side {
         match socket.read(&mut piece) {
             Ok(0) => self.socket = None,
             Ok(len) => {
+                self.awake = true;
                 self.held.extend_from_slice(&piece[..len]);
                 self.keep(tape, now_us);
             }
@@ -128,7 +139,8 @@ impl Side {
 
     /// Asks for what is still missing, now that the command has ended, and waits a little for it.
     pub fn sweep(&mut self, tape: &mut Tape, clock: &Clock) {
-        let Some(socket) = &self.socket else { return };
+        self.take(tape, clock.now_us());
+        let Some(socket) = self.socket.as_ref().filter(|_| self.awake) else { return };
         let _ = socket.set_nonblocking(false);
         let first = process::own_pid() == Pid(1);
         let until = Instant::now() + if first { SWEEP_WAIT_FIRST } else { SWEEP_WAIT };
@@ -144,6 +156,6 @@ impl Side {
 
     /// The session has ended and may be added to.
     pub fn seal(mut self) {
-        self.say(&[SEALED]);
+        self.say(&[if self.awake { SEALED } else { QUIT }]);
     }
 }

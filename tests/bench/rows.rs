@@ -220,7 +220,7 @@ pub fn idle(bench: &Bench) -> Vec<Row> {
     let table = bench.dir.join("strace");
     let mut strace = Command::new("strace");
     strace.args(["-f", "-c", "-o"]).arg(&table);
-    for pid in std::iter::once(terminal.pid()).chain(monitor(terminal.pid())) {
+    for pid in std::iter::once(terminal.pid()).chain(children(terminal.pid())) {
         strace.args(["-p", &pid.as_raw_nonzero().to_string()]);
     }
     let Ok(mut strace) = strace.stderr(Stdio::null()).spawn() else {
@@ -251,11 +251,12 @@ pub fn idle(bench: &Bench) -> Vec<Row> {
     }]
 }
 
-/// The first child of a recorder.
-fn monitor(pid: Pid) -> Option<Pid> {
+/// The processes that a recorder has started: its monitor, and who looks for agents.
+fn children(pid: Pid) -> Vec<Pid> {
     let path = format!("/proc/{0}/task/{0}/children", pid.as_raw_nonzero());
     let children = fs::read_to_string(path).unwrap_or_default();
-    Pid::from_raw(children.split_whitespace().next()?.parse().ok()?)
+    let pids = children.split_whitespace().map(|pid| pid.parse().unwrap());
+    pids.filter_map(Pid::from_raw).collect()
 }
 
 /// The most memory a process has had; None once it has ended.

@@ -99,6 +99,37 @@ rm -r "$HOME/.claude"
 }
 
 #[test]
+fn a_thought_that_is_kept_empty_is_what_the_screen_showed() {
+    let empty = r#"'[{"type":"thinking","thinking":"","signature":"x"}]'"#;
+    let script = format!(
+        r#"claude {ID} user '"Do it"' u1 null
+sleep 0.2
+printf '\n  \033[2mThought for 3s\033[22m (ctrl+o to expand)\n\n'
+claude {ID} assistant {empty} a1 '"u1"'
+printf 'Done.\n'
+claude {ID} assistant '[{{"type":"text","text":"Done."}}]' a2 '"a1"'
+"#
+    );
+    let (home, agent) = home_with("claude", &script);
+    run(&home, &[&agent, "-p", "Do it"]);
+    assert_eq!(
+        conversation(&home),
+        ["user_message Do it", "thought Thought for 3s", "assistant_message Done."]
+    );
+    let thought = home.events().into_iter().find(|e| e["kind"] == "thought").expect("a thought");
+    let of = |name: &str| thought[name].as_str().unwrap_or_default();
+    assert_eq!((of("form"), of("src")), ("screen", "pty"));
+    assert_eq!(
+        (&thought["ref"]["stream"], &thought["signature_only"]),
+        (&"stdout".into(), &true.into())
+    );
+    assert_eq!(thought["also"][0]["stream"], "native/0");
+    assert_eq!(home.show()["derived"]["thoughts"], 1);
+    let text = String::from_utf8(home.dump("thoughts")).expect("text");
+    assert!(text.ends_with(", turn 1, from the screen]\nThought for 3s\n"), "{text}");
+}
+
+#[test]
 fn a_resumed_session_has_only_what_is_new() {
     let (home, agent) =
         home_with("claude", &format!("claude {ID} user '\"More\"' u2 '\"a1\"'\nsleep 0.1\n"));
@@ -161,6 +192,41 @@ fn an_agent_that_a_shell_starts_is_found() {
     run(&home, &["sh", "-c", &format!("{agent} -p 'Do it'; true")]);
     assert_eq!(conversation(&home), ["user_message Do it"]);
     assert_eq!(home.show()["derived"]["agent"], "claude");
+}
+
+/// A program of the user's own that starts `command`, where the agent keeps its things elsewhere.
+fn wrapper(home: &Home, command: &str) -> String {
+    let path = home.work("bin/wrapper");
+    let script = format!("#!/bin/sh\nexport HOME=\"$HOME/other\"\n{command}\n:\n");
+    fs::write(&path, script).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn an_agent_below_a_wrapper_is_found() {
+    let script = format!("claude {ID} user '\"Do it\"' u1 null\nsleep 3\n");
+    let (home, agent) = home_with("claude", &script);
+    let wrapper = wrapper(&home, &format!("HOME=$HOME/other\n{agent} -p 'Do it'"));
+    run(&home, &[&wrapper]);
+    assert_eq!(conversation(&home), ["user_message Do it"]);
+    let derived = &home.show()["derived"];
+    assert_eq!(derived["agent"], "claude");
+    let reasons = derived["reasons"].as_array().expect("reasons");
+    assert!(reasons.contains(&"its prompt was typed".into()), "{reasons:?}");
+}
+
+/// What was there before, and what another run inside has, is not this one's.
+#[test]
+fn an_agent_of_a_run_inside_is_not_the_outer_ones() {
+    let script = format!("claude {ID} user '\"Do it\"' u1 null\nsleep 3\n");
+    let (home, agent) = home_with("claude", &script);
+    let il = env!("CARGO_BIN_EXE_il");
+    run(&home, &[&wrapper(&home, &format!("{il} run {agent} -p 'Do it'"))]);
+    let mut agents: Vec<String> =
+        home.list().iter().map(|s| s["agent"].as_str().unwrap_or("-").to_owned()).collect();
+    agents.sort();
+    assert_eq!(agents, ["-", "claude"]);
 }
 
 #[test]
