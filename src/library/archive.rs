@@ -24,6 +24,7 @@ use crate::record::side::{
 use crate::session::{Meta, SessionId};
 use crate::store::{Append, Exit, Writer};
 use crate::sys::process::{self, Fork, Pid};
+use crate::sys::signal::{self, Disposition, Mask, Signal};
 
 /// How often files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -40,9 +41,9 @@ const DAEMONS: &[&str] = &["codex", "cline"];
 /// Programs in which people start others.
 const SHELLS: &[&str] =
     &["sh", "bash", "zsh", "fish", "dash", "ksh", "nu", "tmux", "screen", "zellij", "su", "login"];
-/// After so many seconds of a session agents are looked for below a command that is neither an
-/// agent nor a shell; from the third time on only if the command has written something since.
-const HUNTS_S: &[u64] = &[1, 2, 5, 10, 30];
+/// Below a command that is neither an agent nor a shell agents are looked for so many seconds after
+/// the process was started; from the third time on only if the command has written something since.
+const HUNTS_S: &[u64] = &[0, 1, 4, 9, 29];
 /// Of them, those that wait for nothing.
 const HUNTS_UNASKED: usize = 2;
 /// After the last of them, so often at most.
@@ -56,8 +57,23 @@ enum Start {
     Other,
 }
 
-/// Starts the process. The child never returns from this. Beside a command that is neither an agent
-/// nor a shell it does next to nothing until it finds an agent below that.
+/// Signals that a recorder takes note of.
+const NOTED: [Signal; 11] = [
+    Signal::HUP,
+    Signal::INT,
+    Signal::QUIT,
+    Signal::TERM,
+    Signal::ALRM,
+    Signal::USR1,
+    Signal::USR2,
+    Signal::CHLD,
+    Signal::WINCH,
+    Signal::TSTP,
+    Signal::CONT,
+];
+
+/// Starts the process; the child never returns from this. Beside a command that is neither an agent
+/// nor a shell it starts later, and does next to nothing until it finds an agent below that.
 ///
 /// Call it while this process has one thread.
 pub fn beside(dir: &Path, meta: &Meta) -> Option<Side> {
@@ -68,17 +84,44 @@ pub fn beside(dir: &Path, meta: &Meta) -> Option<Side> {
         None => Start::Other,
     };
     let recorder = process::own_pid();
-    let (ours, theirs) = UnixStream::pair().ok()?;
-    match process::fork().ok()? {
-        Fork::Parent(pid) => Some(Side::new(pid, ours, !matches!(start, Start::Other))),
-        Fork::Child => {
-            if process::go_behind(&[theirs.as_fd()]).is_ok() {
-                process::give_way();
-                work(dir, meta, &argv, &start, recorder, theirs);
+    let Start::Other = start else {
+        let (ours, theirs) = UnixStream::pair().ok()?;
+        return match process::fork().ok()? {
+            Fork::Parent(pid) => Some(Side::new(pid, ours)),
+            Fork::Child => live(dir, meta, &argv, &start, recorder, theirs),
+        };
+    };
+    let (dir, meta) = (dir.to_owned(), meta.clone());
+    Some(Side::later(Box::new(move || {
+        let (ours, theirs) = UnixStream::pair().ok()?;
+        match process::fork_among_threads().ok()? {
+            Fork::Parent(pid) => Some((pid, ours)),
+            Fork::Child => {
+                // What the recorder does with signals is none of this process' business.
+                for signal in NOTED {
+                    let _ = signal::set(signal, Disposition::Default);
+                }
+                Mask::empty().install();
+                live(&dir, &meta, &argv, &start, recorder, theirs)
             }
-            process::exit_now(0)
         }
+    })))
+}
+
+/// In the child: everything until its end.
+fn live(
+    dir: &Path,
+    meta: &Meta,
+    argv: &[String],
+    start: &Start,
+    recorder: Pid,
+    socket: UnixStream,
+) -> ! {
+    if process::go_behind(&[socket.as_fd()]).is_ok() {
+        process::give_way();
+        work(dir, meta, argv, start, recorder, socket);
     }
+    process::exit_now(0)
 }
 
 fn is_shell(argv: &[String]) -> bool {
@@ -238,7 +281,7 @@ struct Hunt {
 }
 
 impl Hunt {
-    /// How long after the session's begin they are looked for next.
+    /// How long after its begin they are looked for next.
     fn due(&self) -> Duration {
         let last = HUNTS_S.len() - 1;
         let more = self.next.saturating_sub(last) as u64 * HUNT_EVERY_S;

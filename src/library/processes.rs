@@ -112,6 +112,7 @@ fn of_list(list: &str, root: i32) -> Vec<Process> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{BufRead, BufReader};
 
     #[test]
     fn what_ps_lists_is_a_tree() {
@@ -139,13 +140,23 @@ mod tests {
     /// Both ways of asking find the same program.
     #[test]
     fn a_child_is_found_with_its_arguments() {
-        let mut child = Command::new("sleep").arg("86417").spawn().expect("sleep");
-        let own = process::own_pid().0;
-        let argv = vec!["sleep".to_owned(), "86417".to_owned()];
-        let wanted = (i32::try_from(child.id()).expect("a pid"), argv);
-        let found = [below(own), listed(own)].map(|list| list.contains(&wanted));
-        child.kill().expect("it runs");
-        child.wait().expect("it ends");
+        let mut shell = Command::new("sh");
+        // The shell ends with its program.
+        shell.args(["-c", "sleep 864 & echo $!; wait"]).stdout(Stdio::piped());
+        let mut shell = shell.spawn().expect("sh");
+        let mut line = String::new();
+        let stdout = shell.stdout.take().expect("a pipe");
+        BufReader::new(stdout).read_line(&mut line).expect("a number");
+        let pid: i32 = line.trim().parse().expect("a number");
+        let root = i32::try_from(shell.id()).expect("a number");
+        // The shell has forked, and its child becomes the program soon.
+        while argv(pid).is_some_and(|argv| argv.first().is_some_and(|word| word == "sh")) {
+            std::thread::yield_now();
+        }
+        let wanted = (pid, vec!["sleep".to_owned(), "864".to_owned()]);
+        let found = [below(root), listed(root)].map(|list| list.contains(&wanted));
+        Command::new("kill").arg(pid.to_string()).status().expect("kill");
+        shell.wait().expect("it ends");
         assert_eq!(found, [true; 2]);
     }
 

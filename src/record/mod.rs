@@ -241,7 +241,8 @@ pub fn run(
     meta.ending = Some(ending);
     let exit = store_exit(end);
     let is_awake = |side: &&Side| side.is_awake() && side.is_there();
-    let read_by = side.as_ref().filter(is_awake).map(|side| side.pid.0);
+    let reader = side.as_ref().filter(is_awake).and_then(Side::pid);
+    let read_by = reader.map(|pid| pid.0);
     meta.deriver = read_by;
     let (first_out, keys) = (counters.first_out, counters.bytes_in > 0);
     let is_read = read_by.is_some();

@@ -48,12 +48,19 @@ const SWEEP_WAIT: Duration = Duration::from_millis(150);
 /// The same where nothing of ours outlives this process: it is the first of a container.
 const SWEEP_WAIT_FIRST: Duration = Duration::from_secs(2);
 
+/// A process that is not needed at once is started so long after the session began: most commands
+/// have ended by then, and pay nothing for it.
+pub const LATER_US: u64 = 1_000_000;
+
+/// Starts the process: its number, and a socket to it.
+pub type Starter = Box<dyn FnOnce() -> Option<(Pid, UnixStream)>>;
+
 /// The recorder's end.
-#[derive(Debug)]
 pub struct Side {
-    /// The other process.
-    pub pid: Pid,
+    pid: Option<Pid>,
     socket: Option<UnixStream>,
+    later: Option<Starter>,
+    hello: Vec<u8>,
     held: Vec<u8>,
     swept: bool,
     /// There is something to be kept, as far as is known.
@@ -61,12 +68,57 @@ pub struct Side {
     next_stir_us: u64,
 }
 
+impl std::fmt::Debug for Side {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Side").field("pid", &self.pid).finish_non_exhaustive()
+    }
+}
+
 impl Side {
-    /// To the process `pid`, at the other end of `socket`. Unless it is `awake` it is waited for
-    /// only when it has found something.
-    pub fn new(pid: Pid, socket: UnixStream, awake: bool) -> Side {
+    /// To the process `pid`, at the other end of `socket`.
+    pub fn new(pid: Pid, socket: UnixStream) -> Side {
         let _ = socket.set_nonblocking(true);
-        Side { pid, socket: Some(socket), held: Vec::new(), swept: false, awake, next_stir_us: 0 }
+        let mut side = Side::later(Box::new(|| None));
+        side.later = None;
+        Side { pid: Some(pid), socket: Some(socket), awake: true, ..side }
+    }
+
+    /// To a process that is started [`LATER_US`] after the session began, and waited for only when
+    /// it has found something.
+    pub fn later(start: Starter) -> Side {
+        Side {
+            pid: None,
+            socket: None,
+            later: Some(start),
+            hello: Vec::new(),
+            held: Vec::new(),
+            swept: false,
+            awake: false,
+            next_stir_us: 0,
+        }
+    }
+
+    /// When [`Side::start`] is wanted, if at all, in microseconds since the session began.
+    pub fn deadline_us(&self) -> Option<u64> {
+        self.later.as_ref().map(|_| LATER_US)
+    }
+
+    /// Starts the process, if its time has come.
+    pub fn start(&mut self, now_us: u64) {
+        if now_us < LATER_US {
+            return;
+        }
+        if let Some((pid, socket)) = self.later.take().and_then(|start| start()) {
+            let _ = socket.set_nonblocking(true);
+            (self.pid, self.socket) = (Some(pid), Some(socket));
+            let hello = std::mem::take(&mut self.hello);
+            self.say(&hello);
+        }
+    }
+
+    /// The other process, if it runs.
+    pub fn pid(&self) -> Option<Pid> {
+        self.pid
     }
 
     /// Whether there is something to be kept.
@@ -88,7 +140,10 @@ impl Side {
     pub fn greet(&mut self, id: SessionId, started_us: i64) {
         let mut words = id.0.to_vec();
         words.extend_from_slice(&started_us.to_le_bytes());
-        self.say(&words);
+        match self.later {
+            Some(_) => self.hello = words,
+            None => self.say(&words),
+        }
     }
 
     /// Tells that the command has written something, if that was not told of late.

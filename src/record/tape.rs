@@ -188,14 +188,19 @@ impl Tape {
 
     /// When [`Tape::tick`] is wanted, if at all.
     pub fn deadline_us(&self) -> Option<u64> {
-        match (&self.writer, &self.failure) {
+        let retry_us = match (&self.writer, &self.failure) {
             (Some(writer), _) => writer.state().retry_us,
             (None, failure) => failure.as_ref().map(|(_, retry_us)| *retry_us),
-        }
+        };
+        let side_us = self.side.as_ref().and_then(Side::deadline_us);
+        retry_us.into_iter().chain(side_us).min()
     }
 
-    /// Tries again what failed, if its time has come.
+    /// Does what its time has come for: tries again what failed, starts the process beside us.
     pub fn tick(&mut self, now_us: u64) {
+        if let Some(side) = &mut self.side {
+            side.start(now_us);
+        }
         match (&mut self.writer, &self.failure) {
             (Some(writer), _) => writer.tick(now_us),
             (None, Some((_, retry_us))) if *retry_us <= now_us => self.try_begin(now_us),

@@ -53,6 +53,17 @@ pub fn fork() -> io::Result<Fork> {
     }
 }
 
+/// Starts a copy of this process though it has several threads: the child has the calling one alone.
+/// It must take no lock that another thread may hold, and end by [`exit_now`].
+pub fn fork_among_threads() -> io::Result<Fork> {
+    // SAFETY: memory can be allocated in the child: the C libraries of Linux and macOS put their
+    // allocators in order around a fork. From other locks the contract above keeps it away.
+    match cvt(unsafe { libc::fork() })? {
+        0 => Ok(Fork::Child),
+        pid => Ok(Fork::Parent(Pid(pid))),
+    }
+}
+
 /// Ends this process at once: no destructor, no buffer flushed, no handler run.
 pub fn exit_now(code: u8) -> ! {
     // SAFETY: _exit takes any status and does not return.
