@@ -26,8 +26,10 @@ enum Format {
 /// Reads what an agent wrote to its stdout. None where it is no stream of a known format. `agent`
 /// is the agent's name as the command line tells it: several agents speak Claude's format.
 pub fn read(stdout: &[u8], agent: Option<&str>) -> Option<Transcript> {
-    let format =
-        records(stdout).take(PEEK_MAX).find_map(|record| format_of(record.value.as_ref().ok()?))?;
+    let first = |of: &dyn Fn(&Value) -> Option<Format>| {
+        records(stdout).take(PEEK_MAX).find_map(|record| of(record.value.as_ref().ok()?))
+    };
+    let format = first(&format_of).or_else(|| first(&|value| format_of_known(value, agent?)))?;
     let named = |name: &'static str| {
         super::AGENTS.iter().map(|a| a.name).find(|known| Some(*known) == agent).unwrap_or(name)
     };
@@ -48,6 +50,24 @@ fn format_of(value: &Value) -> Option<Format> {
         "init" if has("session_id") => Some(Format::Gemini),
         "system.version" if value.str_at("role") == Some("meta") => Some(Format::Kimi),
         kind if kind.contains('.') && has("data") && has("id") => Some(Format::Copilot),
+        _ => None,
+    }
+}
+
+/// The format of a stream of this agent whose first record is broken, or was cut off: by what its
+/// other records look like, which alone would say too little.
+fn format_of_known(value: &Value, agent: &str) -> Option<Format> {
+    let kind = value.str_at("type").unwrap_or_default();
+    let is_of = |kinds: &[&str], member| kinds.contains(&kind) && value.get(member).is_some();
+    match agent {
+        "codex" if is_of(&["item.started", "item.completed"], "item") => Some(Format::Codex),
+        "gemini" if is_of(&["message", "tool_use", "tool_result"], "timestamp") => {
+            Some(Format::Gemini)
+        }
+        "kimi" if kind.is_empty() && value.get("role").is_some() => Some(Format::Kimi),
+        _ if is_of(&["system", "assistant", "user", "result"], "session_id") => {
+            Some(Format::Claude)
+        }
         _ => None,
     }
 }

@@ -672,6 +672,88 @@ fn mutated_transcripts_neither_panic_nor_lose_the_rest() {
     }
 }
 
+/// Paths and bytes.
+type Files = Vec<(String, Vec<u8>)>;
+
+/// An agent, and files that are in no case.
+fn others() -> Vec<(&'static str, Files)> {
+    let cursor = concat!(
+        r#"{"role":"user","message":{"content":[{"type":"text","text":"<user_query>\nfix it\n</user_query>"}]}}"#,
+        "\n",
+        r#"{"role":"assistant","message":{"content":[{"type":"text","text":"Looking."},{"type":"tool_use","name":"Shell","input":{"command":"ls"}}]}}"#,
+        "\n",
+        r#"{"role":"assistant","message":{"content":[{"type":"thinking","thinking":"hm"}]}}"#,
+        "\n",
+    );
+    let path = "/x/.cursor/projects/x/agent-transcripts/5f0c/5f0c.jsonl".to_owned();
+    let store = load("opencode", &["storage"]);
+    let subagents = "7f3781e9-01bb-4faf-956b-b7cb15223a10";
+    let claude = load("claude", &[&format!("{subagents}.jsonl"), subagents]);
+    vec![("cursor", vec![(path, cursor.into())]), ("opencode", store), ("claude", claude)]
+}
+
+#[test]
+fn json_of_stdout_cut_anywhere_is_read_as_far_as_it_goes() {
+    let more = [("codex", "exec-json.jsonl", "")];
+    for (agent, file, _) in STREAMS.iter().chain(&more) {
+        let whole = fs::read(root(agent).join(file)).expect("a stream");
+        // A record at the end states the sum of all usage.
+        let len = |bytes: &[u8]| {
+            let read = agent::stream::read(bytes, Some(agent));
+            read.map_or(0, |transcript| spoken(agent, &transcript.events).len())
+        };
+        let mut before = 0;
+        for end in (0..=whole.len()).filter(|&end| end == whole.len() || whole[end] == b'\n') {
+            let at_line = len(&whole[..end]);
+            assert!(at_line >= before, "{agent}: words were lost at {end}");
+            // In the middle of the next line, that is none yet.
+            let in_line = len(&whole[..(end + 40).min(whole.len())]);
+            assert!(in_line >= at_line, "{agent}: {end}");
+            before = at_line;
+        }
+        assert!(before > 3, "{agent}/{file}");
+        assert_eq!(before, len(&whole), "{agent}/{file}");
+    }
+}
+
+/// Every byte of what JSON there is on stdout, and of adapters whose files no case has, is changed
+/// in turn, far enough from the next that each is a fault of its own.
+#[test]
+fn one_byte_broken_costs_no_more_than_its_record() {
+    const EVERY: usize = 97;
+    let more = [("codex", "exec-json.jsonl", "")];
+    for (agent, file, _) in STREAMS.iter().chain(&more) {
+        let whole = fs::read(root(agent).join(file)).expect("a stream");
+        let whole_len = agent::stream::read(&whole, Some(agent)).expect(agent).events.len();
+        for at in (0..whole.len()).step_by(EVERY) {
+            for byte in [0, b'"', b'\n', b'9', 0xff] {
+                let mut broken = whole.clone();
+                broken[at] = byte;
+                let read = agent::stream::read(&broken, Some(agent));
+                let events = read.map_or(0, |transcript| transcript.events.len());
+                // A record may hold several events; its fault leaves those of all others.
+                assert!(events + 8 >= whole_len, "{agent}/{file}: {at} {byte}");
+            }
+        }
+    }
+    for (agent, files) in others() {
+        let events = check_broken(agent, &files, None).events.len();
+        assert!(events > 1, "{agent}");
+        for file in 0..files.len() {
+            for at in (0..files[file].1.len()).step_by(EVERY) {
+                for byte in [0, b'"', b'\n', 0xff] {
+                    let mut broken = files.clone();
+                    broken[file].1[at] = byte;
+                    check_broken(agent, &broken, None);
+                }
+                let mut cut = files.clone();
+                cut[file].1.truncate(at);
+                check_broken(agent, &cut, None);
+            }
+        }
+    }
+}
+
 /// A rendering of a real session, read by eye once and held since. `UPDATE=1` writes it anew.
 fn check_rendering(name: &str, text: &str) {
     let path = root("rendered").join(name);
