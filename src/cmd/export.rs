@@ -10,10 +10,11 @@ use super::{home, moment, print, screen};
 use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
 use crate::error::{Error, Result};
 use crate::event::{Body, Event, Evidence};
-use crate::format::markdown::{self, Head};
+use crate::format::markdown::{Head, Report, Talk};
+use crate::format::mask::{self, Mask};
 use crate::format::recording::{Action, Header, OwnedAction, TimedAction};
 use crate::format::text::View;
-use crate::format::{cast, censor, codeloops, html, intendant, line, mask, script, svg, text};
+use crate::format::{cast, censor, codeloops, html, intendant, line, script, svg, text};
 use crate::json::{self, Object, Value};
 use crate::library::{Library, Mark, Session, Step};
 use crate::term::transcript::{self, Transcript};
@@ -105,8 +106,8 @@ const FORMATS: &[Format] = &[
     Format { name: "html", of_terminal: true, write: Write::File(to_html) },
     Format { name: "svg", of_terminal: true, write: Write::File(to_svg) },
     Format { name: "txt", of_terminal: true, write: Write::Stream("txt", txt) },
-    Format { name: "jsonl", of_terminal: false, write: Write::File(jsonl) },
-    Format { name: "md", of_terminal: false, write: Write::File(md) },
+    Format { name: "jsonl", of_terminal: false, write: Write::Stream("jsonl", jsonl) },
+    Format { name: "md", of_terminal: false, write: Write::Stream("md", md) },
     Format { name: codeloops::NAME, of_terminal: false, write: Write::File(to_codeloops) },
     Format { name: intendant::NAME, of_terminal: false, write: Write::Directory(to_intendant) },
 ];
@@ -127,7 +128,6 @@ const fn names() -> [&'static str; FORMATS.len()] {
 struct Subject<'a> {
     library: &'a Library,
     session: &'a Session,
-    events: Vec<Event>,
     raw: bool,
     input: bool,
     /// The moment of a screen.
@@ -138,8 +138,6 @@ fn run(args: Args, global: &Global) -> Result<u8> {
     let format = args.format.ok_or_else(|| Error::usage("missing FORMAT"))?;
     let library = Library::open(&home::dir(global)?)?;
     let session = library.find(args.id.as_deref())?;
-    let events = library.events(&session);
-    let events = if args.raw { events } else { events.into_iter().map(masked).collect() };
     let at_us = match &args.at {
         None => u64::MAX,
         Some(_) if format.name != "svg" => {
@@ -149,7 +147,7 @@ fn run(args: Args, global: &Global) -> Result<u8> {
     };
     let (library, session) = (&library, &session);
     let (raw, input) = (args.raw, args.input);
-    let subject = Subject { library, session, events, raw, input, at_us };
+    let subject = Subject { library, session, raw, input, at_us };
     if format.of_terminal && subject.is_empty() {
         return Err(Error::failed(format!("cannot export {}", format.name))
             .why("nothing was recorded of a terminal")
@@ -226,6 +224,25 @@ impl Subject<'_> {
     /// Whether nothing happened on a terminal: the session was told, not recorded.
     fn is_empty(&self) -> bool {
         self.session.meta.imported.is_some() && self.library.replay(self.session).is_at_end()
+    }
+
+    /// Hands over the session's events without secrets, one by one.
+    fn each_event(&self, take: &mut dyn FnMut(Event)) {
+        let mut mask = Mask::default();
+        self.library.each_event(self.session, &|_| true, &mut |mut event| match self.raw {
+            true => take(event),
+            false => {
+                mask.said(&mut event);
+                take(masked(event));
+            }
+        });
+    }
+
+    /// The same, all at once.
+    fn events(&self) -> Vec<Event> {
+        let mut events = Vec::new();
+        self.each_event(&mut |event| events.push(event));
+        events
     }
 
     /// What the recording's file says at its head.
@@ -350,9 +367,10 @@ fn to_svg(subject: &Subject<'_>) -> (String, Vec<u8>) {
 /// The settled text.
 fn txt(subject: &Subject<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let mut transcript = Transcript::new(subject.session.size(), Options::default());
+    let mut masks = Mask::default();
     let mut put = |lines: &[transcript::Line]| {
         let text = transcript::text(lines, false);
-        let text = if subject.raw { text.into() } else { mask::mask(&text) };
+        let text = if subject.raw { text.into() } else { masks.next(&text) };
         out.write_all(text.as_bytes())
     };
     let mut end_us = 0;
@@ -368,13 +386,36 @@ fn txt(subject: &Subject<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     put(&transcript.finish(end_us))
 }
 
-fn jsonl(subject: &Subject<'_>) -> (String, Vec<u8>) {
-    let mut out = String::new();
-    subject.events.iter().for_each(|event| event.write_line(&mut out));
-    (format!("{}.jsonl", subject.session.id), out.into_bytes())
+fn jsonl(subject: &Subject<'_>, out: &mut dyn io::Write) -> io::Result<()> {
+    let mut put = Put::to(out);
+    let mut line = String::new();
+    subject.each_event(&mut |event| {
+        line.clear();
+        event.write_line(&mut line);
+        put.add(&line);
+    });
+    put.result
 }
 
-fn md(subject: &Subject<'_>) -> (String, Vec<u8>) {
+/// Text that is written in pieces, up to the first error.
+struct Put<'a> {
+    out: &'a mut dyn io::Write,
+    result: io::Result<()>,
+}
+
+impl Put<'_> {
+    fn to(out: &mut dyn io::Write) -> Put<'_> {
+        Put { out, result: Ok(()) }
+    }
+
+    fn add(&mut self, text: &str) {
+        if self.result.is_ok() {
+            self.result = self.out.write_all(text.as_bytes());
+        }
+    }
+}
+
+fn md(subject: &Subject<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let session = subject.session;
     let meta = &session.meta;
     let fact = |name: &str, value: String| (name.to_owned(), value);
@@ -400,22 +441,36 @@ fn md(subject: &Subject<'_>) -> (String, Vec<u8>) {
         resume: None,
     };
     let view = View { offset_s: meta.started.offset_s, abandoned: false };
-    let mut text = markdown::report(&head, &subject.events, &view);
-    let talk = markdown::conversation(&subject.events, &view);
-    if !talk.is_empty() {
-        text.push_str(&format!("\n{talk}"));
-    }
-    let text = if subject.raw { text } else { mask::mask(&text).into_owned() };
-    (format!("{}.md", session.id), text.into_bytes())
+    let mut report = Report::new(view);
+    subject.each_event(&mut |event| report.add(&event));
+    let mut talk = Talk::new(report.turns(), view);
+    let mut put = Put::to(out);
+    let mut masks = Mask::default();
+    let mut tell = |text: &str| match subject.raw {
+        true => put.add(text),
+        false => put.add(&masks.next(text)),
+    };
+    tell(&report.finish(&head));
+    let mut text = String::new();
+    let mut before = "\n";
+    subject.each_event(&mut |event| {
+        talk.add(&event, &mut text);
+        if !text.is_empty() {
+            tell(std::mem::take(&mut before));
+            tell(&std::mem::take(&mut text));
+        }
+    });
+    put.result
 }
 
 fn to_codeloops(subject: &Subject<'_>) -> (String, Vec<u8>) {
-    let prompt = subject.events.iter().find_map(|event| match &event.body {
+    let events = subject.events();
+    let prompt = events.iter().find_map(|event| match &event.body {
         Body::UserMessage(message) => Some(message.text.as_str()),
         _ => None,
     });
     let name = codeloops::file_name(subject.session.meta.started, prompt.unwrap_or_default());
-    (name, codeloops::write(&subject.events).into_bytes())
+    (name, codeloops::write(&events).into_bytes())
 }
 
 fn to_intendant(subject: &Subject<'_>) -> Files {
@@ -428,7 +483,7 @@ fn to_intendant(subject: &Subject<'_>) -> Files {
         let bytes = streams.get(&place.stream)?.get(from..from.checked_add(len)?)?.to_vec();
         Some(if subject.raw { bytes } else { without_secrets_in(bytes) })
     };
-    intendant::write(&subject.events, &native)
+    intendant::write(&subject.events(), &native)
 }
 
 /// The event without its secrets. They are looked for in every text by itself: lengths and spans

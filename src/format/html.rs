@@ -6,7 +6,7 @@
 //! ever interpreted by it.
 
 use super::censor::cover;
-use super::mask;
+use super::mask::Mask;
 use super::recording::{Action, Header, TimedAction};
 use crate::json::write_string;
 use crate::term::transcript::{Line, Settled, Transcript};
@@ -91,6 +91,7 @@ fn push_colors(out: &mut String) {
 /// Each line leads to the moment it was seen.
 fn push_lines(lines: &[Line], masks: bool, out: &mut String) {
     let mut blank = true;
+    let mut mask = Mask::default();
     for line in lines {
         let is_blank = line.text.trim().is_empty();
         if is_blank && blank {
@@ -99,7 +100,7 @@ fn push_lines(lines: &[Line], masks: bool, out: &mut String) {
         blank = is_blank;
         let class = if line.kind == Settled::Transient { " class=\"t\"" } else { "" };
         let _ = write!(out, "<span{class} data-t=\"{}\">", line.seen.time_us / 1000);
-        let text = if masks { mask::mask(&line.text) } else { line.text.as_str().into() };
+        let text = if masks { mask.next(&line.text) } else { line.text.as_str().into() };
         push_html_text(&text, out);
         out.push_str("</span>\n");
     }

@@ -1,6 +1,6 @@
 //! The report of a session in Markdown: always the same text for the same events.
 
-use super::text::{View, chat, first_line, first_prompt, plain};
+use super::text::{Chat, View, first_line, first_prompt, plain};
 use crate::event::{
     Body, Counts, Decision, Event, FileOp, MAIN, Tokens, ToolResult, Turn, Turns, Usage, turns,
 };
@@ -56,6 +56,11 @@ impl Report {
         Report { view, ..Report::default() }
     }
 
+    /// The turns of the events so far.
+    pub fn turns(&self) -> Vec<Turn> {
+        self.turns.clone().finish()
+    }
+
     /// Takes the next event.
     pub fn add(&mut self, event: &Event) {
         if let Body::UserMessage(message) = &event.body {
@@ -103,19 +108,46 @@ impl Report {
 /// The conversation in Markdown: a heading a turn, the words below.
 pub fn conversation(events: &[Event], view: &View) -> String {
     let mut out = String::new();
-    for turn in turns(events) {
-        if turn.abandoned && !view.abandoned {
-            continue;
-        }
-        let time = turn.started.map_or(String::new(), |t| format!(" ({})", view.time(t)));
-        let _ = write!(
-            out,
-            "## Turn {}{time}\n\n{}\n",
-            turn.number,
-            fence(&chat(&events[turn.events], view))
-        );
-    }
+    let mut talk = Talk::new(turns(events), *view);
+    events.iter().for_each(|event| talk.add(event, &mut out));
     out
+}
+
+/// Writes the conversation of events that come one by one, of which it keeps no more than a turn.
+#[derive(Debug)]
+pub struct Talk {
+    turns: std::iter::Peekable<std::vec::IntoIter<Turn>>,
+    view: View,
+    at: usize,
+    chat: Chat,
+    text: String,
+}
+
+impl Talk {
+    /// The conversation of which these are the turns.
+    pub fn new(turns: Vec<Turn>, view: View) -> Talk {
+        let turns = turns.into_iter().peekable();
+        Talk { turns, view, at: 0, chat: Chat::new(view), text: String::new() }
+    }
+
+    /// Takes the next event; a turn is written with its last.
+    pub fn add(&mut self, event: &Event, out: &mut String) {
+        let at = self.at;
+        self.at += 1;
+        let Some(turn) = self.turns.peek().filter(|turn| turn.events.start <= at) else { return };
+        if !turn.abandoned || self.view.abandoned {
+            self.chat.add(event, &mut self.text);
+        }
+        if let Some(turn) = self.turns.next_if(|turn| turn.events.end <= at + 1) {
+            self.chat = Chat::new(self.view);
+            let text = std::mem::take(&mut self.text);
+            if !turn.abandoned || self.view.abandoned {
+                let time =
+                    turn.started.map_or(String::new(), |t| format!(" ({})", self.view.time(t)));
+                let _ = write!(out, "## Turn {}{time}\n\n{}\n", turn.number, fence(&text));
+            }
+        }
+    }
 }
 
 fn intent(head: &Head, prompt: Option<&str>, out: &mut String) {

@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use crate::event::{Body, Event};
+
 /// The longest secret that is looked for, in bytes; a private key of 16384 bits is shorter.
 pub const SECRET_LEN_MAX: usize = 32 << 10;
 
@@ -80,6 +82,102 @@ const NAMES: &[&str] = &[
 ];
 /// The shortest value that counts as secret.
 const VALUE_LEN_MIN: usize = 8;
+
+/// Masks texts that follow one another: a private key that one of them cuts off goes on in the next.
+#[derive(Clone, Debug, Default)]
+pub struct Mask {
+    /// Bytes that it may go on for; 0 where none was cut off.
+    left: usize,
+    /// The stream of the event that it was cut off in.
+    stream: String,
+}
+
+impl Mask {
+    /// The next text with every secret replaced by `[masked KIND]`.
+    pub fn next<'t>(&mut self, text: &'t str) -> Cow<'t, str> {
+        if self.left == 0 || text.trim().is_empty() {
+            return self.first(text);
+        }
+        let (len, is_whole) = rest_of_key(text);
+        self.left = match is_whole || len < text.len() {
+            true => 0,
+            false => self.left.saturating_sub(len),
+        };
+        match len {
+            0 => self.first(text),
+            _ => {
+                let end = if text[..len].ends_with('\n') { "\n" } else { "" };
+                Cow::Owned(format!("[masked private-key]{end}{}", self.first(&text[len..])))
+            }
+        }
+    }
+
+    fn first<'t>(&mut self, text: &'t str) -> Cow<'t, str> {
+        if let Some(last) = find(text).last().filter(|last| last.span.end == text.len()) {
+            let key = &text[last.span.clone()];
+            let is_cut = last.kind == "private-key" && !key.contains("-----END ");
+            self.left = if is_cut { SECRET_LEN_MAX.saturating_sub(key.len()) } else { 0 };
+        }
+        mask(text)
+    }
+
+    /// Masks what is said in the next event of a conversation.
+    pub fn said(&mut self, event: &mut Event) {
+        let text = match &mut event.body {
+            Body::UserMessage(message) => &mut message.text,
+            Body::AssistantMessage(message) => &mut message.text,
+            Body::Thought(thought) => &mut thought.text,
+            Body::ToolResult(result) => &mut result.text,
+            _ => return,
+        };
+        let is_others = self.left > 0 && self.stream != event.stream;
+        let masked = match is_others {
+            // What a subagent says between the pieces is none of them.
+            true => mask(text),
+            false => self.next(text),
+        };
+        if let Cow::Owned(masked) = masked {
+            *text = masked;
+        }
+        if self.left > 0 && !is_others {
+            self.stream.clone_from(&event.stream);
+        }
+    }
+}
+
+/// The shortest line that is taken for one of a key, unless the key ends in it or behind it.
+const KEY_LINE_LEN_MIN: usize = 16;
+
+/// How far a text goes on with a private key, and whether that ends in it.
+fn rest_of_key(text: &str) -> (usize, bool) {
+    let mut lines = text.split_inclusive('\n').peekable();
+    let bare = |line: &str| {
+        line.trim_matches(|c: char| c.is_whitespace() || "│┃|║".contains(c)).to_owned()
+    };
+    let (mut at, mut len) = (0, 0);
+    while let Some(line) = lines.next() {
+        let words = bare(line);
+        if let Some(label) = words.strip_prefix("-----END ") {
+            let end = label.find("-----").map_or(words.len(), |end| 9 + end + 5);
+            let start = line.find("-----END ").unwrap_or(0);
+            return (at + start + end, true);
+        }
+        at += line.len();
+        let is_key = words.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b));
+        let ends = lines.peek().is_some_and(|next| bare(next).starts_with("-----END "));
+        let is_head = words.starts_with("Proc-Type: ") || words.starts_with("DEK-Info: ");
+        if words.is_empty() {
+            continue;
+        }
+        if !is_head
+            && !(is_key && (words.len() >= KEY_LINE_LEN_MIN || words.ends_with('=') || ends))
+        {
+            break;
+        }
+        len = at;
+    }
+    (len, false)
+}
 
 /// The text with every secret replaced by `[masked KIND]`.
 pub fn mask(text: &str) -> Cow<'_, str> {
@@ -246,6 +344,7 @@ fn is_random(value: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{AssistantMessage, Source};
 
     fn check(text: &str, expected: &str) {
         assert_eq!(mask(text), expected, "{text}");
@@ -280,6 +379,53 @@ mod tests {
                 .join(".");
         check(&jwt, "[masked jwt]");
         check("é sk-ant-0123456789é", "é [masked anthropic-key]é");
+    }
+
+    /// Texts, `|` between them, and what is shown of them.
+    #[test]
+    fn a_key_that_is_cut_off_goes_on_in_the_next_text() {
+        let key = "MIIEpAIBAAKCAQEA1234";
+        const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
+        const END: &str = "-----END PRIVATE KEY-----";
+        for (texts, expected) in [
+            ("a <\n%\n|%\nab\n> b|c", "a *|* b|c"),
+            ("<|%|%|Q==|>|%", "*|*|*|*|*|%"),
+            ("<|│ % │\n\n│ % │\n", "*|*\n"),
+            ("<\n%| |Proc-Type: 4,ENCRYPTED\n%\nDone.", "*| |*\nDone."),
+            // They only speak of one, or of something else.
+            ("like <|Done.|%", "like *|Done.|%"),
+            ("<|what about\n%", "*|what about\n%"),
+            ("<\n%\n>|%", "*|%"),
+            ("%|%", "%|%"),
+            ("password=abc1def2ghi3|%", "password=[masked secret]|%"),
+        ] {
+            let mut masks = Mask::default();
+            let real = texts.replace('%', key).replace('<', BEGIN).replace('>', END);
+            let shown: Vec<String> = real.split('|').map(|t| masks.next(t).into_owned()).collect();
+            let expected = expected.replace('%', key).replace('*', "[masked private-key]");
+            assert_eq!(shown.join("|"), expected, "{texts}");
+        }
+    }
+
+    /// A subagent's words between the pieces are its own.
+    #[test]
+    fn a_key_goes_on_in_its_own_stream() {
+        let mut masks = Mask::default();
+        let mut shown = Vec::new();
+        for (stream, text) in [
+            ("main", "-----BEGIN PRIVATE KEY-----\nMIIEpAIBAAKCAQEA1234"),
+            ("sub", "MIIEpAIBAAKCAQEA5678"),
+            ("main", "MIIEpAIBAAKCAQEA9012\n-----END PRIVATE KEY-----"),
+        ] {
+            let said = AssistantMessage { text: text.to_owned(), ..Default::default() };
+            let stream = stream.to_owned();
+            let mut event = Event { stream, ..Event::new(Source::Transcript, said) };
+            masks.said(&mut event);
+            let Body::AssistantMessage(said) = event.body else { panic!("a message") };
+            shown.push(said.text);
+        }
+        let masked = "[masked private-key]";
+        assert_eq!(shown, [masked, "MIIEpAIBAAKCAQEA5678", masked]);
     }
 
     #[test]

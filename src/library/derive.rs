@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::draft::{Chapter, Draft};
+use super::draft::{Chapter, Draft, Telling};
 use super::natives::Natives;
 use super::replay::is_output;
 use super::{Library, Session};
@@ -138,6 +138,13 @@ impl Library {
         }
         drafted.derived.split_ms = drafted.draft.split();
         drafted
+    }
+
+    /// The events that the recording of a session gives, one by one.
+    pub(super) fn derived(&self, session: &Session) -> Told {
+        let draft = self.draft(session, false).draft;
+        let telling = draft.telling(&session.id.to_string(), session.meta.started);
+        Told { draft, telling }
     }
 
     /// The directory of the store.
@@ -337,6 +344,21 @@ impl Sources {
             Some(old) => *old = source,
             None => group.files.push(source),
         }
+    }
+}
+
+/// The events that a recording gives. They lie where they take no memory until they are asked for.
+#[derive(Debug)]
+pub(super) struct Told {
+    draft: Draft,
+    telling: Telling,
+}
+
+impl Iterator for Told {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        self.telling.next(&self.draft).map(|(event, _)| event)
     }
 }
 

@@ -532,20 +532,9 @@ impl Draft {
     ) -> Result<Derived, E> {
         let mut derived = Derived::default();
         let (mut costs, mut unpriced) = (None, false);
-        let mut seq = 0;
-        for (row, number) in self.rows.iter().zip(self.numbers()) {
-            let Some(mut event) = self.event(row) else { continue };
-            (event.turn, event.step) = (number.turn, number.step);
-            seq += 1;
-            event.seq = seq;
-            id.clone_into(&mut event.session);
-            if let (None, Some(time)) = (event.mono_ns, event.time) {
-                let since_us = u64::try_from(time.unix_us - started.unix_us).ok();
-                event.mono_ns = since_us.and_then(|us| us.checked_mul(1000));
-            }
-            // Transcripts state times of any zone; the session has one.
-            event.time = event.time.map(|time| WallTime { offset_s: started.offset_s, ..time });
-            derived.counts.add(&event, number.begins);
+        let mut telling = self.telling(id, started);
+        while let Some((event, begins)) = telling.next(self) {
+            derived.counts.add(&event, begins);
             if let Body::Usage(usage) = &event.body {
                 match usage.cost_microusd {
                     Some(cost) => costs = Some(costs.unwrap_or(0u64).saturating_add(cost)),
@@ -559,6 +548,44 @@ impl Draft {
         }
         derived.cost_microusd = costs.filter(|_| !unpriced);
         Ok(derived)
+    }
+
+    /// To hand out the events in their order, as those of session `id` that began at `started`.
+    pub fn telling(&self, id: &str, started: WallTime) -> Telling {
+        Telling { id: id.to_owned(), started, numbers: self.numbers(), at: 0, seq: 0 }
+    }
+}
+
+/// Hands out the events of a draft.
+#[derive(Debug)]
+pub(super) struct Telling {
+    id: String,
+    started: WallTime,
+    numbers: Vec<Number>,
+    at: usize,
+    seq: u64,
+}
+
+impl Telling {
+    /// The next event of the draft that it was made for, and whether it begins a turn.
+    pub fn next(&mut self, draft: &Draft) -> Option<(Event, bool)> {
+        loop {
+            let (row, number) = (draft.rows.get(self.at)?, self.numbers.get(self.at)?);
+            self.at += 1;
+            let Some(mut event) = draft.event(row) else { continue };
+            (event.turn, event.step) = (number.turn, number.step);
+            self.seq += 1;
+            event.seq = self.seq;
+            self.id.clone_into(&mut event.session);
+            if let (None, Some(time)) = (event.mono_ns, event.time) {
+                let since_us = u64::try_from(time.unix_us - self.started.unix_us).ok();
+                event.mono_ns = since_us.and_then(|us| us.checked_mul(1000));
+            }
+            // Transcripts state times of any zone; the session has one.
+            let offset_s = self.started.offset_s;
+            event.time = event.time.map(|time| WallTime { offset_s, ..time });
+            return Some((event, number.begins));
+        }
     }
 }
 

@@ -19,52 +19,72 @@ impl Library {
     /// The same, but of the conversation only what is `wanted`: a long one is passed by without
     /// taking its memory.
     pub fn events_where(&self, session: &Session, wanted: &dyn Fn(&Event) -> bool) -> Vec<Event> {
-        let bounds = |e: &Event| matches!(e.body, Body::SessionStart(_) | Body::SessionEnd(_));
         let mut events = Vec::new();
-        self.each_said(session, &mut |event| {
-            if wanted(&event) || bounds(&event) {
-                events.push(event);
-            }
-        });
-        if !events.iter().any(|e| matches!(e.body, Body::SessionStart(_))) {
-            events.insert(0, start_of(session));
-        }
-        let ended = events.iter().any(|e| matches!(e.body, Body::SessionEnd(_)));
-        if let Some(end) = end_of(session).filter(|_| !ended) {
-            events.push(end);
-        }
-        for event in self.added(session) {
-            // A line holds milliseconds; of one of them, the start comes first, the end last.
-            let ms = |e: &Event| e.time.map_or(i64::MIN, |time| time.unix_us.div_euclid(1000));
-            let before = |other: &Event| match &other.body {
-                Body::SessionEnd(_) => ms(other) < ms(&event),
-                _ => ms(other) <= ms(&event),
-            };
-            let at = events.iter().rposition(before).map_or(0, |at| at + 1);
-            let at = at.max(1).min(events.len());
-            events.insert(at, event);
-        }
-        for (seq, event) in events.iter_mut().enumerate() {
-            event.seq = seq as u64;
-        }
+        self.each_event(session, wanted, &mut |event| events.push(event));
         events
+    }
+
+    /// Hands the same on one by one, however long the conversation is.
+    pub fn each_event(
+        &self,
+        session: &Session,
+        wanted: &dyn Fn(&Event) -> bool,
+        take: &mut dyn FnMut(Event),
+    ) {
+        let is_start = |e: &Event| matches!(e.body, Body::SessionStart(_));
+        let is_end = |e: &Event| matches!(e.body, Body::SessionEnd(_));
+        let mut seq = 0;
+        let mut tell = |mut event: Event| {
+            event.seq = seq;
+            seq += 1;
+            take(event);
+        };
+        let said = self.said(session);
+        let mut said = said.filter(|e| wanted(e) || is_start(e) || is_end(e)).peekable();
+        if !said.peek().is_some_and(is_start) {
+            tell(start_of(session));
+        } else if let Some(start) = said.next() {
+            tell(start);
+        }
+        let mut added = self.added(session);
+        // A line holds milliseconds; of one of them, the start comes first, the end last.
+        let ms = |e: &Event| e.time.map_or(i64::MIN, |time| time.unix_us.div_euclid(1000));
+        added.sort_by_key(ms);
+        let mut added = added.into_iter().peekable();
+        let mut ended = false;
+        let mut tell_after = |event: Event| {
+            let bound = ms(&event) + i64::from(is_end(&event));
+            while let Some(added) = added.next_if(|added| ms(added) < bound) {
+                tell(added);
+            }
+            tell(event);
+        };
+        for event in said {
+            ended |= is_end(&event);
+            tell_after(event);
+        }
+        end_of(session).filter(|_| !ended).into_iter().for_each(&mut tell_after);
+        added.for_each(&mut tell);
     }
 
     /// The events of the session's conversation alone: those that were kept, or, where none have been
     /// yet, those that the recording gives.
     pub fn conversation(&self, session: &Session) -> Vec<Event> {
-        let mut events = Vec::new();
-        self.each_said(session, &mut |event| events.push(event));
-        events
+        self.said(session).collect()
     }
 
     /// Hands them on one by one.
     pub fn each_said(&self, session: &Session, take: &mut dyn FnMut(Event)) {
+        self.said(session).for_each(take);
+    }
+
+    /// The same as they are asked for.
+    pub(super) fn said(&self, session: &Session) -> Box<dyn Iterator<Item = Event>> {
         let kept = |version| version == DERIVED_VERSION;
         if session.meta.imported.is_none()
             && !session.meta.derived.as_ref().is_some_and(|derived| kept(derived.version))
         {
-            return self.account(session).events.into_iter().for_each(take);
+            return Box::new(self.derived(session));
         }
         let records = || self.store.records(&session.entry, StreamId::CONVERSATION);
         // What stands before the last mark is older.
@@ -74,9 +94,8 @@ impl Library {
             start = if line == MARK { count } else { start };
         }
         // Nor is what others add meanwhile a part of it.
-        for (_, line) in records().take(count).skip(start) {
-            Event::parse_line(&line).into_iter().for_each(&mut *take);
-        }
+        let lines = records().take(count).skip(start);
+        Box::new(lines.filter_map(|(_, line)| Event::parse_line(&line)))
     }
 
     /// The session's named streams, whole: the files it was imported from, or transcripts.

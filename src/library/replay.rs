@@ -1,7 +1,7 @@
 //! What happened on a session's terminal, in the order it happened.
 
 use super::{Library, Session};
-use crate::event::Body;
+use crate::event::{Body, Event};
 use crate::format::recording::{Action, Header, TimedAction};
 use crate::json;
 use crate::store::layout::MORE;
@@ -99,7 +99,8 @@ impl Library {
             }
         }
         let mut turn = 0;
-        for event in self.events(session) {
+        let said = |event: &Event| matches!(event.body, Body::UserMessage(_));
+        for event in self.events_where(session, &said) {
             if let (Body::UserMessage(message), Some(time)) = (&event.body, event.time) {
                 turn += 1;
                 let since = time.unix_us - session.meta.started.unix_us;

@@ -4,22 +4,33 @@ use super::{Library, Session};
 use crate::agent;
 use crate::format::line;
 use crate::format::markdown::{Head, Report};
+use crate::format::mask::Mask;
 use crate::format::text::{Chat, View};
 
 impl Library {
     /// The stream `chat`, `thoughts` or `report` as text, secrets and all.
     pub fn rendered(&self, session: &Session, name: &str) -> String {
         let mut text = String::new();
-        self.render(session, name, &mut |piece| text.push_str(piece));
+        self.render(session, name, None, &mut |piece| text.push_str(piece));
         text
     }
 
-    /// Hands it on in pieces, each of which is some whole lines.
-    pub(super) fn render(&self, session: &Session, name: &str, take: &mut dyn FnMut(&str)) {
+    /// Hands it on in pieces, each of which is some whole lines. With `masks`, what the session's
+    /// words were cut into pieces in makes no secret readable; the pieces are to be masked still.
+    pub(super) fn render(
+        &self,
+        session: &Session,
+        name: &str,
+        mut masks: Option<Mask>,
+        take: &mut dyn FnMut(&str),
+    ) {
         let view = View { offset_s: session.meta.started.offset_s, abandoned: false };
         let (mut chat, mut report) = (Chat::new(view), Report::new(view));
         let mut text = String::new();
-        self.each_said(session, &mut |event| {
+        self.each_said(session, &mut |mut event| {
+            if let Some(masks) = &mut masks {
+                masks.said(&mut event);
+            }
             match name {
                 "chat" => chat.add(&event, &mut text),
                 "thoughts" => chat.add_thought(&event, &mut text),

@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
+use std::iter::Peekable;
 
 use super::events::write_line;
 use super::replay::{Step, is_output};
 use super::{Library, Session};
 use crate::error::{Error, Result};
 use crate::event::{Body, Event, Evidence, Source};
-use crate::format::mask;
+use crate::format::mask::{self, Mask};
 use crate::format::recording::Action;
 use crate::json;
 use crate::store::{Chain, Item, Reader, State, StreamId, Why};
@@ -58,7 +59,8 @@ impl Library {
             "conversation" => self.copy_conversation(session, out),
             "chat" | "thoughts" | "report" => {
                 let mut copied = Copied::to(out);
-                self.render(session, name, &mut |text| copied.add(&mask::mask(text)));
+                let masks = Some(Mask::default());
+                self.render(session, name, masks, &mut |text| copied.add(&mask::mask(text)));
                 copied.finish()
             }
             _ => match self.stream_id(session, name) {
@@ -244,18 +246,16 @@ impl Library {
 
     /// JSON lines, `il.event/1`: what the recorder noted and what was said, between the session's start and its end.
     fn copy_events(&self, session: &Session, out: &mut dyn Write) -> io::Result<Content> {
-        let talk = self.conversation(session).into_iter();
-        let mut added: Vec<Event> = talk
-            .filter(|e| !matches!(e.body, Body::SessionStart(_) | Body::SessionEnd(_)))
-            .collect();
         let mut latest = 0;
-        for event in &mut added {
+        let talk = self.said(session).filter_map(move |mut event| {
             latest = event.mono_ns.unwrap_or(latest);
             event.mono_ns = Some(latest);
-        }
-        added.extend(self.added(session));
-        added.sort_by_key(|event| event.mono_ns);
-        let mut lines = Lines { session, added: added.into(), out, seq: 0, bytes: 0 };
+            let bounds = matches!(event.body, Body::SessionStart(_) | Body::SessionEnd(_));
+            (!bounds).then_some(event)
+        });
+        let talk: Box<dyn Iterator<Item = Event>> = Box::new(talk);
+        let (talk, added) = (talk.peekable(), self.added(session).into());
+        let mut lines = Lines { session, talk, added, out, seq: 0, bytes: 0 };
         lines.write(0, "session_start", |o| session.meta.write_start(o))?;
         let mut damaged = 0;
         let mut at_us = 0;
@@ -367,7 +367,9 @@ fn next_event(reader: &mut Reader, at_us: &mut u64) -> Option<Noted> {
 
 struct Lines<'a> {
     session: &'a Session,
-    /// What was added to the session and is to be written yet.
+    /// What was said and is to be written yet, in the order of time.
+    talk: Peekable<Box<dyn Iterator<Item = Event>>>,
+    /// What was added to the session, likewise.
     added: VecDeque<Event>,
     out: &'a mut dyn Write,
     seq: u64,
@@ -389,12 +391,22 @@ impl Lines<'_> {
         self.out.write_all(text.as_bytes())
     }
 
-    /// Writes what was added up to this time.
+    /// Writes what was said and added up to this time.
     fn write_added(&mut self, at_us: u64) -> io::Result<()> {
         let sooner = |event: &Event| event.mono_ns.unwrap_or(0) <= at_us.saturating_mul(1000);
         // The first line says that the session begins.
-        while self.seq > 0 && self.added.front().is_some_and(sooner) {
-            let Some(mut event) = self.added.pop_front() else { break };
+        while self.seq > 0 {
+            let (said, added) = (self.talk.peek(), self.added.front());
+            let is_added = match (said, added) {
+                (Some(said), Some(added)) => added.mono_ns < said.mono_ns,
+                (said, _) => said.is_none(),
+            };
+            let next = if is_added { added } else { said };
+            if !next.is_some_and(sooner) {
+                break;
+            }
+            let next = if is_added { self.added.pop_front() } else { self.talk.next() };
+            let Some(mut event) = next else { break };
             self.seq += 1;
             event.seq = self.seq;
             let mut text = String::new();

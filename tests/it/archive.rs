@@ -242,6 +242,43 @@ fn reading_again_gives_the_same() {
     }
 }
 
+/// Two answers and the screen have a private key in pieces: nothing that leaves il shows one.
+#[test]
+fn a_secret_in_pieces_is_masked_as_a_whole() {
+    let line = |n: u8| format!("MIIEpAIBAAKCAQEA{n}").repeat(3);
+    let (first, second, last) = (line(1), line(2), "Q2tleQ==");
+    let script = format!(
+        r#"claude {ID} user '"Show it"' u1 null
+claude {ID} assistant '[{{"type":"text","text":"-----BEGIN RSA PRIVATE KEY-----\n{first}"}}]' a1 '"u1"'
+claude {ID} assistant '[{{"type":"text","text":"{second}\n{last}\n-----END RSA PRIVATE KEY-----\nDone."}}]' a2 '"a1"'
+printf -- '-----BEGIN RSA PRIVATE KEY-----\n'; sleep 0.2
+printf '\033[1m{first}\033[0m\n'; sleep 0.2
+printf '{second}\n{last}\n'; sleep 0.2
+printf -- '-----END RSA PRIVATE KEY-----\nThe end.\n'
+"#
+    );
+    let (home, agent) = home_with("claude", &script);
+    run(&home, &[&agent, "-p", "Show it"]);
+    for (words, end) in [
+        (&["dump", "chat"][..], "Done."),
+        (&["dump", "report"], "Show it"),
+        (&["export", "md"], "Done."),
+        (&["export", "jsonl"], "Done."),
+        (&["export", "html"], "The end."),
+        (&["export", "txt"], "The end."),
+        (&["export", "cast"], "The end."),
+    ] {
+        let raw = [words, &["--raw"]].concat();
+        let text = String::from_utf8(home.il(words)).expect("text");
+        let pieces = [&first[..], &second, last];
+        let shown = pieces.iter().filter(|piece| text.contains(**piece)).count();
+        assert_eq!(shown, 0, "{words:?}");
+        assert!(text.contains(end), "{words:?}");
+        let raw = String::from_utf8(home.il(&raw)).expect("text");
+        assert!(words.contains(&"report") || raw.contains(&second), "{words:?}");
+    }
+}
+
 #[test]
 fn a_secret_is_found_and_taken_out_for_good() {
     let secret = format!("ghp_{}", "a1b2".repeat(9));
