@@ -46,6 +46,8 @@ fn what_real_programs_ask_for_is_not_kept() {
     check_masked(su, "Password: ", "uthentication failure");
     let sudo = su.replace("$REC $as su -c true", "$REC timeout --foreground 9 $as sudo -k true");
     check_masked(&sudo, "password for", "try again");
+    let passwd = su.replace("su -c true", "passwd");
+    check_masked(&passwd, "Current password: ", "password unchanged");
     let key = "ssh-keygen -q -t ed25519 -N other -f key; $REC ssh-keygen -y -f key";
     check_masked(key, "passphrase", "incorrect passphrase");
     let python = "$REC python3 -c 'import getpass; print(\"length\", len(getpass.getpass()))'";
