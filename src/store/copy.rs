@@ -226,7 +226,9 @@ impl Store {
         let mut entries: Vec<Entry> = from.entries()?.collect();
         entries.sort_by_key(|entry| entry.start_us);
         let mut sum = Copied::default();
-        let mut meter = Meter::new(from.usage_of_all()?.notes, progress);
+        let (theirs, _) = from.refreshed()?;
+        let len = theirs.size().and_then(|size| house::bytes_to_read(&*theirs, size));
+        let mut meter = Meter::new(len.map_err(|e| cannot(&e))?, progress);
         for entry in &entries {
             if !known.insert(entry.id) {
                 sum.known += u64::from(!is_annex(&entry.id));
@@ -269,7 +271,7 @@ impl Store {
         let written = (|| {
             catalog::format(&*new, sup.id, sup.created_us, sup.machine)?;
             let before = house::data_bytes(old, 0..old.size()?)?;
-            let mut meter = Meter::new(before, progress);
+            let mut meter = Meter::new(house::bytes_to_read(old, old.size()?)?, progress);
             for entry in entries {
                 copy_session(&*new, self, entry, &mut meter)?;
             }

@@ -371,6 +371,17 @@ pub fn data_bytes(s: &dyn Storage, range: Range<u64>) -> io::Result<u64> {
     Ok(bytes)
 }
 
+/// Bytes of the pages up to `end` that hold anything: what has to be read to read all.
+pub(super) fn bytes_to_read(s: &dyn Storage, end: u64) -> io::Result<u64> {
+    let (mut page, mut pages) = (0, 0);
+    while let Some(data) = s.next_data(page * PAGE)?.filter(|data| data.start < end) {
+        let past = data.end.min(end).div_ceil(PAGE);
+        pages += past - page.max(data.start / PAGE);
+        page = past;
+    }
+    Ok(pages * PAGE)
+}
+
 /// Gives back what `cell` says is gone. From the tail to the head, so that whatever a kill leaves
 /// can still be found from its head; the notes last.
 fn punch_session(s: &dyn Storage, raw: &RawEntry, cell: Cell) -> io::Result<u64> {

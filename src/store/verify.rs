@@ -3,7 +3,7 @@
 use super::catalog;
 use super::chain::{self, HeaderAt, Hop};
 use super::copy::{Copied, Copy, as_it_is, identity_in_notes};
-use super::house::{Meter, Progress, data_bytes};
+use super::house::{Meter, Progress, bytes_to_read};
 use super::layout::{
     ChainId, ENTRIES_PER_PAGE, FIRST_LEASE, Identity, Kind, Lease, PAGE, PAGE_LEN, PageHeader,
     Super, is_annex, salt, tag,
@@ -193,7 +193,7 @@ impl Store {
         }
         // What is being written meanwhile is not looked at twice: pages first, then frames.
         let end = s.size()?;
-        let mut meter = Meter::new(2 * data_bytes(s, 0..end)?, progress);
+        let mut meter = Meter::new(2 * bytes_to_read(s, end)?, progress);
         verify_pages(s, sup, end, &known, &mut report, &mut meter)?;
         for entry in self.entries().map_err(|e| io::Error::other(e.to_string()))? {
             *(if is_annex(&entry.id) { &mut report.annexes } else { &mut report.sessions }) += 1;
@@ -384,7 +384,7 @@ fn salvage_all(
     let s = &**damaged;
     // A power cut may leave a part of the last page.
     let total = s.size()?.div_ceil(PAGE);
-    let mut meter = Meter::new(2 * data_bytes(s, 0..total * PAGE)?, progress);
+    let mut meter = Meter::new(2 * bytes_to_read(s, total * PAGE)?, progress);
     let mut found: HashMap<u64, Found> = HashMap::new();
     let mut catalog_pages = Vec::new();
     let mut page = 0;

@@ -2,8 +2,8 @@
 
 use intentloop::store::storage::Storage;
 use intentloop::store::{
-    Access, Append, Chain, Exit, FILE_NAME, FileStorage, Item, NewSession, State, Store, StreamId,
-    Why,
+    Access, Append, Chain, Exit, FILE_NAME, FileStorage, Item, NewSession, Progress, State, Store,
+    StreamId, Why,
 };
 use std::fs;
 use std::io::Read;
@@ -404,6 +404,35 @@ fn verify_looks_at_a_last_page_that_is_there_in_part() {
         assert_eq!(pages, whole.0 - 1);
         assert_eq!(problems.first().map(String::as_str), Some("page 37: damaged"), "{problems:?}");
     }
+}
+
+#[test]
+fn progress_comes_to_its_end_with_the_work() {
+    let (dir, other) = (TempDir::new("progress"), TempDir::new("progress-into"));
+    let store = dir.open(Access::Write);
+    for n in 0..100 {
+        let mut w = store.begin(&new_session(n)).unwrap();
+        w.append(StreamId::STDOUT, 1, &[n; 20_000]);
+        w.end(Exit::Code(0), 5).unwrap();
+    }
+    let into = other.open(Access::Write);
+    let path = dir.path().join(FILE_NAME);
+    let check = |what: &str, work: &mut dyn FnMut(&mut dyn FnMut(Progress))| {
+        let mut told: Vec<Progress> = Vec::new();
+        work(&mut |progress| told.push(progress));
+        let of_all = |n: usize| told[n].done as f64 / told[n].total as f64;
+        assert!(told.is_sorted_by_key(|progress| progress.done), "{what}");
+        assert!(of_all(told.len() - 1) > 0.9, "{what} ends at {}", of_all(told.len() - 1));
+        assert!(of_all(told.len() / 2) < 0.9, "{what} is at {} halfway", of_all(told.len() / 2));
+    };
+    check("verify", &mut |tell| assert_eq!(store.verify(tell).unwrap().problems, []));
+    check("import", &mut |tell| assert_eq!(into.import(&store, tell).unwrap().sessions, 100));
+    check("compact", &mut |tell| assert_eq!(store.compact(tell).unwrap().sessions, 100));
+    let saved = TempDir::new("progress-saved");
+    let into = saved.open(Access::Write);
+    check("salvage", &mut |tell| {
+        assert_eq!(intentloop::store::salvage(&path, &into, tell).unwrap().sessions, 100);
+    });
 }
 
 #[test]
