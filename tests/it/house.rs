@@ -565,6 +565,42 @@ fn backup_copies_also_while_someone_records_and_overwrites_nothing() {
 }
 
 #[test]
+fn a_backup_beside_thirty_recorders_has_all_that_had_ended() {
+    const RECORDERS: usize = 30;
+    let house = House::new();
+    let id = house.record(&[], LINES);
+    let lines = house.dump("stdout", &id);
+    let running: Vec<Running> = (0..RECORDERS).map(|_| house.running()).collect();
+    let writing: Vec<Child> = (0..RECORDERS)
+        .map(|n| {
+            let script = format!("seq {n}00000 {n}20000");
+            let mut command = house.il(&["run", "-q", "sh", "-c", &script]);
+            command.stdout(Stdio::null()).spawn().expect("il")
+        })
+        .collect();
+    let backups: Vec<String> =
+        (0..4).map(|n| house.dir().join(format!("{n}.il")).display().to_string()).collect();
+    for backup in &backups {
+        check(&mut house.il(&["backup", backup]), 0, &["Wrote ", " sessions, "], &[]);
+    }
+    for mut child in writing {
+        assert!(child.wait().expect("il").success());
+    }
+    drop(running);
+    for backup in &backups {
+        let copy = House::new();
+        fs::create_dir_all(copy.dir()).expect("a directory");
+        fs::copy(backup, copy.file()).expect("the copy");
+        check(&mut copy.il(&["verify"]), 0, &["whole: "], &[]);
+        assert_eq!(copy.dump("stdout", &id), lines);
+        let live = copy.column(&["list", "--all", "--status", "lost"], "STATUS").len();
+        assert!(live >= RECORDERS, "{live} of those that ran");
+    }
+    house.settle();
+    check(&mut house.il(&["verify"]), 0, &["whole: 61 sessions, "], &[]);
+}
+
+#[test]
 fn what_a_mark_added_counts_as_no_session() {
     let house = House::new();
     let hurt = house.record(&[], LINES);
