@@ -735,8 +735,11 @@ fn check_owner(storage: &FileStorage, path: &Path) -> Result<()> {
             .with_hint("name a directory of your own with --home"));
     }
     if mode & 0o077 != 0 {
-        return Err(refuse(format!("others can open it (mode {mode:04o})"))
-            .with_hint(format!("chmod 600 {}", path.display())));
+        let mut hint = format!("chmod 600 {}", path.display());
+        if storage.kind() == FsKind::Foreign {
+            hint.push_str("; a filesystem without permissions cannot keep a store: name a directory elsewhere with --home");
+        }
+        return Err(refuse(format!("others can open it (mode {mode:04o})")).with_hint(hint));
     }
     if dir_mode & 0o022 != 0 {
         return Err(refuse(format!("others can write its directory (mode {dir_mode:04o})"))

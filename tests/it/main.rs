@@ -10,6 +10,7 @@ mod diff;
 mod filters;
 mod full_disk;
 mod house;
+mod places;
 mod install;
 mod json;
 mod man;
