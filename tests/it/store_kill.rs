@@ -19,7 +19,7 @@ const WRITERS: usize = 12;
 /// Kills after which a store is looked at, and a new one begun: they grow by the hundred megabytes.
 const KILLS_A_STORE: u64 = 100;
 /// File systems that the long form makes and mounts.
-const FILE_SYSTEMS: [&str; 3] = ["ext4", "xfs", "btrfs"];
+const FILE_SYSTEMS: [&str; 5] = ["ext4", "xfs", "btrfs", "fuse2fs", "bindfs"];
 /// Bytes of their images, which are holes at first.
 const IMAGE_LEN: u64 = 8 << 30;
 
@@ -245,9 +245,18 @@ impl Mounted {
     fn new(name: &str, dir: &Path) -> Result<Mounted, String> {
         let (image, place) = (dir.join(format!("{name}.image")), dir.join(name));
         std::fs::create_dir_all(&place).unwrap();
+        if name == "bindfs" {
+            std::fs::create_dir_all(&image).unwrap();
+            say(Command::new(name).arg(&image).arg(&place))?;
+            return Ok(Mounted(place));
+        }
         std::fs::File::create(&image).unwrap().set_len(IMAGE_LEN).unwrap();
-        say(Command::new(format!("mkfs.{name}")).arg("-q").arg(&image))?;
-        say(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&place))?;
+        let kind = if name == "fuse2fs" { "ext4" } else { name };
+        say(Command::new(format!("mkfs.{kind}")).arg("-q").arg(&image))?;
+        match name {
+            "fuse2fs" => say(Command::new(name).arg(&image).arg(&place))?,
+            _ => say(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&place))?,
+        }
         Ok(Mounted(place))
     }
 }
