@@ -265,9 +265,17 @@ mod tests {
     fn the_magic_numbers_of_statfs() {
         for (magic, kind) in [
             (0xef53, FsKind::Local),
+            (0x5846_5342, FsKind::Local),
+            (0x0102_1994, FsKind::Local),
+            (0x794c_7630, FsKind::Local),
             (0x9123_683e, FsKind::CopyOnWrite),
             (0x6969, FsKind::Foreign),
+            (0x517b, FsKind::Foreign),
+            (0xfe53_4d42, FsKind::Foreign),
+            (0xff53_4d42, FsKind::Foreign),
+            (0x0102_1997, FsKind::Foreign),
             (0x6573_5546, FsKind::Foreign),
+            (0, FsKind::Foreign),
         ] {
             assert_eq!(kind_of_magic(magic), kind);
         }

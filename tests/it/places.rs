@@ -3,11 +3,11 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::house::{House, said};
-use crate::plain::{program, run, stdout};
+use crate::plain::{program, run, stdout, succeed};
 
 /// A store in `.intentloop` of a home that `arrange` has prepared. The command's status comes
 /// through; what il says of the recording and of the list begins so.
@@ -51,13 +51,13 @@ fn a_link_to_a_directory_is_a_home_and_a_link_to_anything_else_is_not() {
     check(of_file, &format!("il: not recorded: {link}\n"), &format!("il list: {link}"));
 }
 
-/// Runs a script in a mount namespace of its own, as its root.
-fn in_namespace(house: &House, script: &str) -> String {
+/// A script to run in a mount namespace of its own, as its root.
+fn in_namespace(house: &House, script: &str) -> Command {
     let is_root = run(program("unshare").args(["-m", "true"])).status.success();
     let mut command: Command = program("unshare");
     command.arg(if is_root { "-m" } else { "-rm" }).args(["sh", "-ec", script]);
     command.env("INTENTLOOP_HOME", house.dir()).current_dir(house.dir());
-    stdout(&mut command)
+    command
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_store_of_another_user_is_left_alone() {
     let want = "out\nstatus 4\nstatus 1\nuntouched\n\
         il: not recorded: it belongs to user N\nil list: it belongs to user N\n\
         hint: name a directory of your own with --home\n";
-    assert_eq!(in_namespace(&house, script), want);
+    assert_eq!(stdout(&mut in_namespace(&house, script)), want);
 }
 
 #[test]
@@ -103,4 +103,121 @@ fn long_work_shows_a_line_on_a_terminal_and_takes_it_away() {
     // Elsewhere there is none.
     let piped = stdout(&mut house.il(&["verify"]));
     assert!(!piped.contains('\r'), "{piped:?}");
+}
+
+/// Stands between il and a kernel, and gives the answers of one whose filesystem is `$F_TYPE`: what
+/// kind it is, and that it neither sets room aside nor makes holes. A file mapped to be written
+/// would be another's memory there, and is the end of il here.
+const KERNEL: &str = r#"
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int fstatfs(int fd, struct statfs *fs) {
+    int failed = syscall(SYS_fstatfs, fd, fs);
+    if (!failed)
+        fs->f_type = strtoul(getenv("F_TYPE"), 0, 16);
+    return failed;
+}
+
+int fallocate(int fd, int mode, off_t offset, off_t len) {
+    errno = EOPNOTSUPP;
+    return -1;
+}
+
+void *mmap(void *at, size_t len, int protection, int flags, int fd, off_t offset) {
+    if (fd >= 0 && protection & PROT_WRITE && flags & MAP_SHARED)
+        abort();
+    return (void *)syscall(SYS_mmap, at, len, protection, flags, fd, offset);
+}
+"#;
+
+/// Builds [`KERNEL`] in `dir`; what to preload.
+pub fn foreign_kernel(dir: &Path) -> PathBuf {
+    fs::create_dir_all(dir).expect("a directory");
+    fs::write(dir.join("kernel.c"), KERNEL).expect("its source");
+    let mut cc = program("cc");
+    succeed(cc.args(["-shared", "-fPIC", "-o", "kernel.so", "kernel.c"]).current_dir(dir));
+    dir.join("kernel.so")
+}
+
+/// Two recorders at work in `$INTENTLOOP_HOME`, of which one is killed; what is left of both, and
+/// what keeping house does there.
+const ONE_IS_KILLED: &str = r#"
+mkfifo keys; exec 9<>keys
+for name in killed ended; do
+    mkfifo pipe-$name; cat pipe-$name >$name &
+    il run -q -n $name sh -c 'seq 3000; echo all; read end; seq 3000' <keys >pipe-$name 2>&1 &
+    [ $name = ended ] || killed=$!
+done
+until [ $(cat killed ended | grep -c all) = 2 ]; do sleep 0.01; done
+until il list --json | jq -r .id | while read id; do il dump stdout $id; done |
+    grep -c all | grep -qx 2; do sleep 0.01; done
+grep -c store- /proc/$killed/maps || :
+kill -9 $killed; echo >&9; echo >&9; wait
+il list --json | jq -r '[.name, .status] | join(" ")' | sort
+il dump stdout $(il list --json | jq -r 'select(.name == "killed").id') | cmp - killed && echo same
+il dump stdout $(il list --json | jq -r 'select(.name == "ended").id') | cmp - ended && echo same
+il verify >/dev/null && echo whole
+il prune --status lost >/dev/null
+il compact >/dev/null
+il list --json | jq -r .name
+il dump stdout | cmp - ended && echo same
+il verify >/dev/null && echo whole
+ls $INTENTLOOP_HOME | tr 0-9a-f N
+"#;
+
+/// What that prints where the store is nobody's but this machine's.
+const ON_FOREIGN_GROUND: &str = "0\nended succeeded\nkilled lost\nsame\nsame\nwhole\nended\nsame\n\
+    whole\nstorN-NNNNNNNN.il\n";
+
+#[test]
+fn a_filesystem_that_others_may_write_gets_a_store_of_this_machines_own_and_plain_writes() {
+    // statfs(2) has the numbers. The last stands for one that nobody knows yet.
+    for (name, f_type) in [
+        ("NFS", "6969"),
+        ("SMB", "517b"),
+        ("SMB 2", "fe534d42"),
+        ("CIFS", "ff534d42"),
+        ("9p", "01021997"),
+        ("FUSE", "65735546"),
+        ("Ceph", "00c36400"),
+        ("AFS", "5346414f"),
+        ("vboxsf", "786f4256"),
+        ("unknown", "12345678"),
+    ] {
+        let house = House::new();
+        let scratch = house.dir();
+        let kernel = foreign_kernel(&scratch);
+        let mut sh = program("sh");
+        sh.args(["-ec", ONE_IS_KILLED]).current_dir(&scratch).env("F_TYPE", f_type);
+        sh.env("LD_PRELOAD", kernel).env("INTENTLOOP_HOME", scratch.join("home"));
+        assert_eq!(stdout(&mut sh), ON_FOREIGN_GROUND, "{name}");
+    }
+}
+
+#[test]
+fn on_a_filesystem_that_is_a_program_no_killed_recorder_loses_anything() {
+    let house = House::new();
+    let scratch = house.dir();
+    let kernel = foreign_kernel(&scratch);
+    // Where the kernel lets nobody mount one, its answers are given by another.
+    let script = format!(
+        "mkdir under home
+        if bindfs --no-allow-other under home 2>/dev/null; then
+            trap 'umount -l home' EXIT
+            stat -f -c %t home | grep -qx 65735546
+        else
+                export F_TYPE=65735546 LD_PRELOAD={}
+        fi
+        export INTENTLOOP_HOME=$PWD/home
+        {ONE_IS_KILLED}",
+        kernel.display()
+    );
+    assert_eq!(stdout(&mut in_namespace(&house, &script)), ON_FOREIGN_GROUND);
 }

@@ -2,8 +2,11 @@
 //! Nothing they said may be missing. `IL_KILLS=10000` kills that many, on each file system that can
 //! be mounted here too.
 
+use crate::places::foreign_kernel;
 use crate::store::TempDir;
-use intentloop::store::{Access, Append, Chain, Entry, Exit, Item, NewSession, Store, StreamId};
+use intentloop::store::{
+    Access, Append, Chain, Entry, Exit, FILE_NAME, Item, NewSession, Store, StreamId,
+};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -89,10 +92,24 @@ struct Writer {
     reader: std::thread::JoinHandle<()>,
 }
 
-fn start(dir: &Path, stored: &Arc<Mutex<Stored>>) -> Writer {
-    let mut child = Command::new(std::env::current_exe().unwrap())
+/// Where writers work: a directory, and what stands between them and the kernel.
+struct Ground<'a> {
+    dir: &'a Path,
+    kernel: Option<&'a Path>,
+}
+
+fn plain(dir: &Path) -> Ground<'_> {
+    Ground { dir, kernel: None }
+}
+
+fn start(ground: &Ground<'_>, stored: &Arc<Mutex<Stored>>) -> Writer {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    if let Some(kernel) = ground.kernel {
+        command.env("LD_PRELOAD", kernel).env("F_TYPE", "6969");
+    }
+    let mut child = command
         .args(["--exact", "store_kill::a_writer_for_the_kill_test", "--nocapture"])
-        .env(WRITER, dir)
+        .env(WRITER, ground.dir)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -121,12 +138,13 @@ fn signal(writer: &Writer, signal: i32) {
 }
 
 /// Kills so many writers in a directory, over as many stores as it takes, and prints what was found.
-fn kill_and_look(name: &str, dir: &Path, kills: u64) {
+fn kill_and_look(name: &str, ground: &Ground<'_>, kills: u64) {
     let mut tally = Tally::default();
     let start = Instant::now();
     while tally.kills < kills {
-        let store = dir.join(format!("after-{}", tally.kills));
-        kill_in_one_store(&store, KILLS_A_STORE.min(kills - tally.kills), &mut tally);
+        let store = ground.dir.join(format!("after-{}", tally.kills));
+        let there = Ground { dir: &store, ..*ground };
+        kill_in_one_store(&there, KILLS_A_STORE.min(kills - tally.kills), &mut tally);
         std::fs::remove_dir_all(&store).unwrap();
     }
     println!(
@@ -138,9 +156,9 @@ fn kill_and_look(name: &str, dir: &Path, kills: u64) {
     );
 }
 
-fn kill_in_one_store(dir: &Path, kills: u64, tally: &mut Tally) {
+fn kill_in_one_store(ground: &Ground<'_>, kills: u64, tally: &mut Tally) {
     let stored = Arc::new(Mutex::new(HashMap::new()));
-    let mut writers: Vec<Writer> = (0..WRITERS).map(|_| start(dir, &stored)).collect();
+    let mut writers: Vec<Writer> = (0..WRITERS).map(|_| start(ground, &stored)).collect();
     let mut x = 88_172_645_463_325_252u64 ^ tally.kills << 20;
     for kill in 0..kills {
         x ^= x << 13;
@@ -155,7 +173,7 @@ fn kill_in_one_store(dir: &Path, kills: u64, tally: &mut Tally) {
             std::thread::sleep(Duration::from_millis(3));
             signal(&writers[still], libc::SIGCONT);
         }
-        let mut gone = std::mem::replace(&mut writers[at], start(dir, &stored));
+        let mut gone = std::mem::replace(&mut writers[at], start(ground, &stored));
         let _ = gone.child.kill();
         gone.child.wait().unwrap();
         gone.reader.join().unwrap();
@@ -165,8 +183,13 @@ fn kill_in_one_store(dir: &Path, kills: u64, tally: &mut Tally) {
         writer.child.wait().unwrap();
         writer.reader.join().unwrap();
     }
+    if ground.kernel.is_some() {
+        let mut files = std::fs::read_dir(ground.dir).unwrap().map(|file| file.unwrap().path());
+        let theirs = files.find(|path| path.display().to_string().contains("/store-")).unwrap();
+        std::fs::rename(theirs, ground.dir.join(FILE_NAME)).unwrap();
+    }
     let stored = stored.lock().unwrap();
-    let store = Store::open(dir, Access::Write).unwrap();
+    let store = Store::open(ground.dir, Access::Write).unwrap();
     check(&store, &stored);
     store.seal_lost().unwrap();
     check(&store, &stored);
@@ -223,15 +246,18 @@ fn killed_writers_lose_nothing_they_said_was_stored() {
     let asked = std::env::var("IL_KILLS").ok().and_then(|n| n.parse().ok());
     let kills = asked.unwrap_or(50);
     let disk = TempDir::new("kill");
-    kill_and_look("here", disk.path(), kills);
+    kill_and_look("here", &plain(disk.path()), kills);
+    let kernel = foreign_kernel(&disk.path().join("kernel"));
+    let foreign = Ground { dir: disk.path(), kernel: Some(&kernel) };
+    kill_and_look("here, with the answers of NFS", &foreign, kills);
     let memory = PathBuf::from(format!("/dev/shm/il-kill-{}", std::process::id()));
     if Path::new("/dev/shm").is_dir() {
-        kill_and_look("tmpfs", &memory, kills);
+        kill_and_look("tmpfs", &plain(&memory), kills);
         std::fs::remove_dir_all(&memory).unwrap();
     }
     for name in FILE_SYSTEMS.iter().filter(|_| asked.is_some()) {
         match Mounted::new(name, disk.path()) {
-            Ok(mounted) => kill_and_look(name, &mounted.0, kills),
+            Ok(mounted) => kill_and_look(name, &plain(&mounted.0), kills),
             Err(why) => println!("{name}: not run: {why}"),
         }
     }
