@@ -10,6 +10,7 @@ use super::{home, moment};
 use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
 use crate::error::{Error, Result};
 use crate::event::Evidence;
+use crate::format::line;
 use crate::library::{Content, Library, STREAMS, Session};
 use crate::term::Format;
 
@@ -129,7 +130,7 @@ fn run(args: Args, global: &Global) -> Result<u8> {
     };
     if content.damaged > 0 {
         return Err(Error::failed(format!("stream {stream} is not whole"))
-            .why(format!("the store is damaged in {} places", content.damaged))
+            .why(format!("the store is damaged in {}", line::count(content.damaged, "place")))
             .with_hint("'il verify' names what is missing"));
     }
     Ok(0)

@@ -273,20 +273,11 @@ impl Library {
                         }
                     })?;
                 }
-                Noted::Dropped(text) => {
-                    let notice = json::parse(&text).unwrap_or(json::Value::Null);
-                    lines.write(at_us, "gap", |o| {
-                        o.int_opt("bytes", notice.u64_at("dropped"));
-                        o.int_opt("from_us", notice.u64_at("from_us"));
-                        o.int_opt("to_us", notice.u64_at("to_us"));
-                        o.int_opt("errno", notice.u64_at("errno"));
-                    })?;
-                }
-                Noted::Damaged(bytes) => {
-                    damaged += 1;
+                Noted::Missing(bytes, why) => {
+                    damaged += u64::from(why == Why::Damaged);
                     lines.write(at_us, "gap", |o| {
                         o.int("bytes", bytes);
-                        o.string("why", "damaged");
+                        o.string("why", if why == Why::Damaged { "damaged" } else { "lost" });
                     })?;
                 }
             }
@@ -336,8 +327,7 @@ pub(super) fn write_lines(lines: &[transcript::Line], out: &mut dyn Write) -> io
 
 enum Noted {
     Event(Vec<u8>),
-    Dropped(Vec<u8>),
-    Damaged(u64),
+    Missing(u64, Why),
 }
 
 /// The next thing worth a line. Events are far smaller than a page, so none goes on in a second
@@ -353,12 +343,11 @@ fn next_event(reader: &mut Reader, at_us: &mut u64) -> Option<Noted> {
                     return Some(Noted::Event(text));
                 }
             }
-            Item::Frame { stream: StreamId::NOTICE, t_us, bytes, .. } => {
-                *at_us = t_us;
-                return Some(Noted::Dropped(bytes.to_vec()));
-            }
             Item::Frame { t_us, .. } => *at_us = t_us,
-            Item::Gap { bytes, why: Why::Damaged } => return Some(Noted::Damaged(bytes)),
+            Item::Gap { bytes, why: why @ (Why::Damaged | Why::Lost) } => {
+                return Some(Noted::Missing(bytes, why));
+            }
+            // Of what it dropped the recorder has written an event itself.
             Item::Gap { .. } => {}
             Item::Tail | Item::End => return None,
         }

@@ -8,7 +8,7 @@ use super::layout::{
     BLOCK, BlockHeader, CODEC_DEFLATE, CODEC_STORED, CODEC_WIDE, CONT, ECHO, Kind, MORE, NOTICE,
     TIME_MAX,
 };
-use super::reader::{Item, Reader, Why};
+use super::reader::{Item, Reader, Why, write_notice};
 use super::storage::Storage;
 use super::stream::{Chain, StreamId};
 use std::io;
@@ -136,9 +136,15 @@ impl Packer {
                 Item::Gap { bytes, why } => {
                     self.is_damaged |= why == Why::Damaged;
                     self.missing = self.missing.saturating_add(bytes);
-                    let notice = format!("{{\"dropped\":{bytes}}}");
+                    let notice = write_notice(bytes, why);
                     self.frame(StreamId::NOTICE, NOTICE, self.last_us, notice.as_bytes());
                     pos += primary_len(chain.into(), StreamId::NOTICE, notice.len());
+                    if chain == Chain::Tape && why != Why::Dropped {
+                        // The places that others know stay: the next block says where it begins.
+                        pos = pos.saturating_add(bytes);
+                        self.close(s, chain, false, take)?;
+                        self.block.pos = pos;
+                    }
                 }
                 Item::Tail | Item::End => break,
             }

@@ -21,6 +21,8 @@ pub enum Why {
     Damaged,
     /// The recorder could not write.
     Dropped,
+    /// It was damaged when the session was copied or repaired: it is nowhere any more.
+    Lost,
     /// The tape was pruned or the session deleted.
     Pruned,
 }
@@ -360,7 +362,7 @@ impl Reader {
                 Step::Gap(..) if std::mem::take(&mut unpack.tape_gone) => unpack.record = None,
                 Step::Gap(..) if unpack.complete && chain == Chain::Notes => return step,
                 // Whose frames are missing, the next block tells.
-                Step::Gap(_, Why::Damaged | Why::Dropped) => unpack.record = None,
+                Step::Gap(_, Why::Damaged | Why::Dropped | Why::Lost) => unpack.record = None,
                 Step::End if !unpack.complete => {
                     unpack.complete = true;
                     return Step::Gap(unpack.total.saturating_sub(unpack.pos), Why::Damaged);
@@ -379,8 +381,8 @@ impl Reader {
         let len = primary_len(kind, inner.stream, inner.range.len());
         unpack.pos = unpack.pos.saturating_add(len);
         if inner.flags & NOTICE != 0 {
-            let dropped = dropped_in(&unpack.block.data[inner.range]);
-            return Some(Step::Gap(dropped, Why::Dropped));
+            let (bytes, why) = read_notice(&unpack.block.data[inner.range]);
+            return Some(Step::Gap(bytes, why));
         }
         Some(Step::Inner(inner))
     }
@@ -659,7 +661,8 @@ impl Reader {
         self.pos = self.pos.saturating_add(len);
         if frame.flags & NOTICE != 0 {
             let text = &self.pages.page()[at..at + usize::from(frame.len)];
-            return Step::Gap(dropped_in(text), Why::Dropped);
+            let (bytes, why) = read_notice(text);
+            return Step::Gap(bytes, why);
         }
         Step::Frame(frame, at)
     }
@@ -875,10 +878,21 @@ fn promise(entry: &RawEntry, chain: Chain) -> Option<(u32, u16)> {
     })
 }
 
-/// The number of bytes that a notice of the store says were dropped.
-fn dropped_in(notice: &[u8]) -> u64 {
-    let key = b"{\"dropped\":";
-    let digits = notice.strip_prefix(key).unwrap_or(&[]);
+const DROPPED: &str = "{\"dropped\":";
+const LOST: &str = "{\"lost\":";
+
+/// What a notice of the store says is missing, and why.
+fn read_notice(notice: &[u8]) -> (u64, Why) {
+    let (why, digits) = match notice.strip_prefix(LOST.as_bytes()) {
+        Some(digits) => (Why::Lost, digits),
+        None => (Why::Dropped, notice.strip_prefix(DROPPED.as_bytes()).unwrap_or(&[])),
+    };
     let digits = digits.iter().take_while(|byte| byte.is_ascii_digit());
-    digits.fold(0u64, |n, digit| n.saturating_mul(10).saturating_add(u64::from(digit - b'0')))
+    let add = |n: u64, digit: &u8| n.saturating_mul(10).saturating_add(u64::from(digit - b'0'));
+    (digits.fold(0, add), why)
+}
+
+/// What [`read_notice`] reads, for a copy of what is missing.
+pub(super) fn write_notice(bytes: u64, why: Why) -> String {
+    format!("{}{bytes}}}", if why == Why::Dropped { DROPPED } else { LOST })
 }

@@ -565,6 +565,55 @@ fn backup_copies_also_while_someone_records_and_overwrites_nothing() {
 }
 
 #[test]
+fn what_a_repair_could_not_save_is_told_and_moves_nothing() {
+    let house = House::new();
+    let id = house.record(&[], "seq 300000");
+    check(&mut house.il(&["compact"]), 0, &["Compacted 1 session"], &[]);
+    let whole = house.dump("stdout", &id);
+    let ring = house.dump("ring", &id);
+    assert_eq!(ring, whole[whole.len() - (256 << 10)..]);
+    house.damage(|bytes| {
+        let is_packed = |page: &&mut [u8]| page.starts_with(b"ILP1") && page[32] == 5;
+        let mut pages: Vec<&mut [u8]> = bytes.chunks_mut(PAGE).filter(is_packed).collect();
+        let middle = pages.len() / 2;
+        pages[middle][5000] ^= 1;
+    });
+    let command = &mut house.il(&["dump", "stdout", &id, "-o", "/dev/null"]);
+    check(
+        command,
+        1,
+        &[],
+        &["il dump: stream stdout is not whole: the store is damaged in 1 place\n"],
+    );
+    let missing = |why: &str| {
+        let text =
+            String::from_utf8(run(&mut house.il(&["dump", "events", &id])).stdout).expect("text");
+        let of = |line: &str| serde_json::from_str::<Value>(line).expect("JSON");
+        let gaps = text.lines().map(of).filter(|event| event["kind"] == "gap");
+        let bytes: Vec<u64> = gaps
+            .map(|gap| {
+                assert_eq!(gap["why"], why, "{gap}");
+                gap["bytes"].as_u64().expect("a number")
+            })
+            .collect();
+        bytes.iter().sum::<u64>()
+    };
+    let lost = missing("damaged");
+    assert!((1..=3 * BLOCK as u64).contains(&lost), "{lost}");
+    check(&mut house.il(&["verify", "--repair"]), 0, &["Repaired: 1 session"], &[]);
+    let check_what_is_left = || {
+        check(&mut house.il(&["verify"]), 0, &["whole: 1 session"], &[]);
+        let left = house.dump("stdout", &id);
+        assert_eq!((left.len() as u64 + lost, missing("lost")), (whole.len() as u64, lost));
+        assert!(left.iter().zip(&whole).filter(|(a, b)| a == b).count() > whole.len() / 4);
+        assert_eq!(house.dump("ring", &id), ring);
+    };
+    check_what_is_left();
+    check(&mut house.il(&["compact"]), 0, &["Compacted 1 session"], &[]);
+    check_what_is_left();
+}
+
+#[test]
 fn a_backup_beside_thirty_recorders_has_all_that_had_ended() {
     const RECORDERS: usize = 30;
     let house = House::new();
