@@ -11,6 +11,7 @@
 
 mod align;
 mod csi;
+mod entry;
 mod filter;
 mod grid;
 mod history;

@@ -9,11 +9,17 @@
 use std::collections::{HashMap, HashSet};
 
 use super::align::{Key, WEAK_MAX, align, drop_weak};
+use super::entry::{
+    Entry, Fate, Seen, State, block_len, drop_loose_blanks, follows, is_animation, is_known,
+    is_typed_again, raise, shows_work, uncover,
+};
 use super::grid::Stamp;
+use super::render::StyledRun;
 use super::screen::{Clear, Event, Observer, Screen};
+use super::style::Pen;
 use super::wording::{
     begins_alike, begins_with_prompt, begins_with_spinner, indent, is_frame, key, normal, skeleton,
-    squeeze,
+    squeeze, without_bar,
 };
 use super::{Options, Size, Terminal};
 
@@ -21,8 +27,6 @@ use super::{Options, Size, Terminal};
 pub const PAUSE_US: u64 = 40_000;
 /// A line that vanishes without scrolling off was read if it stood still this long.
 pub const READ_US: u64 = 400_000;
-/// A line whose text changed in place this often, but for digits and spinners, is an animation.
-pub const ANIMATED_CHANGES_MIN: u32 = 3;
 /// Text of so many characters that is still there, cut into other rows, is the same text.
 const REWRAPPED_CHARS_MIN: usize = 24;
 /// So many lines seen again at once mean that the program scrolled back.
@@ -30,18 +34,12 @@ const SCROLLED_BACK_MIN: usize = 4;
 /// So many lines read before that come again in a row are a dialog of its own; fewer are a status
 /// that comes and goes, and is moved to where it comes last.
 const AGAIN_ROWS_MIN: usize = 3;
-/// What was covered comes back at most so many rows from where it stood.
-const UNCOVERED_ROWS_MAX: usize = 2;
 /// Most lines of a status with something to say.
 const STATUS_ROWS_MAX: usize = 4;
-/// `Thinking…` and the like have at most so many words.
-const WAITING_WORDS_MAX: usize = 3;
 /// Lines looked through for what is on the screen, unless it seems to come from before.
 const NEAR_LINES: usize = 512;
 /// How far apart an input line and the line it became may lie.
 const DOUBLE_LINES_MAX: usize = 60;
-/// A row this short may be an input line that was emptied.
-const PROMPT_CHARS_MAX: usize = 4;
 /// Rows that may leave the screen before the list is brought up to date.
 const LEFT_ROWS_MAX: usize = 1024;
 /// Lines kept in reach of the screen; what a program tells again from before is told twice.
@@ -69,69 +67,6 @@ pub struct Line {
     pub kind: Settled,
     /// It was on the alternate screen.
     pub alternate: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// On the screen of its context.
-    Shown,
-    /// Scrolled off.
-    Left,
-    /// Vanished after it was read.
-    Read,
-}
-
-#[derive(Clone, Debug)]
-struct Entry {
-    text: String,
-    wrap: bool,
-    key: Key,
-    state: State,
-    alternate: bool,
-    seen: Stamp,
-    /// When it took its present form.
-    since: Stamp,
-    /// The row it was last shown on, counted from the top of the window.
-    row: usize,
-    changes: u32,
-    /// It was settled before, and is on the screen again.
-    kept: bool,
-    /// The cursor stood on it: it may be an input line.
-    input: bool,
-    /// The cursor stands on it.
-    cursor: bool,
-    /// The cursor stands above it: it may be a status.
-    below: bool,
-    /// Its screen went away before it could be read.
-    brief: bool,
-    fate: Fate,
-}
-
-/// What became of an entry that was shown and was not found again in its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Open,
-    Scrolled,
-    Moved,
-}
-
-/// One row as it is seen at a settled moment.
-#[derive(Clone, Debug)]
-struct Seen {
-    text: String,
-    wrap: bool,
-    key: Key,
-    born: Stamp,
-    /// None for a row that has left the screen.
-    row: Option<usize>,
-    /// Of the entry that it is, where that was not found in order: first seen, and last changed.
-    past: Option<(Stamp, Stamp)>,
-    /// That entry was settled.
-    kept: bool,
-    /// The cursor stands on it.
-    input: bool,
-    /// The cursor stands above it.
-    below: bool,
 }
 
 /// Turns what a program wrote into settled text.
@@ -218,7 +153,7 @@ impl Transcript {
 }
 
 /// Lines as text: runs of more than one blank line are one, and rows of nothing but box-drawing
-/// characters are left out unless `boxes` is set.
+/// characters, and scroll bars at the right, are left out unless `boxes` is set.
 pub fn text(lines: &[Line], boxes: bool) -> String {
     let mut out = String::new();
     let mut blank = true;
@@ -230,7 +165,7 @@ pub fn text(lines: &[Line], boxes: bool) -> String {
         }
         if !(is_blank && blank) {
             if !is_blank {
-                out.push_str(&line.text);
+                out.push_str(if boxes { &line.text } else { without_bar(&line.text) });
             }
             out.push('\n');
         }
@@ -282,17 +217,29 @@ fn seen(screen: &Screen, y: usize, row: Option<usize>) -> Seen {
         let width = super::text_width(&text, screen.options().width);
         text.extend(std::iter::repeat_n(' ', cols.saturating_sub(width)));
     }
+    let input = row.is_some() && screen.cursor().0 == y;
     Seen {
         key: key(&text),
+        hint: input && begins_with_prompt(&text) && is_hint(screen, y),
         text,
         wrap,
         born: screen.row_stamp(y).unwrap_or(screen.stamp()),
         row,
         past: None,
         kept: false,
-        input: row.is_some() && screen.cursor().0 == y,
+        input,
         below: row.is_some() && screen.cursor().0 < y,
     }
+}
+
+/// All of row `y` that the mark of a prompt stands before is dim.
+fn is_hint(screen: &Screen, y: usize) -> bool {
+    let runs = screen.row_runs(y);
+    let mut says = runs.iter().filter(|run| !run.text.trim_matches(is_frame).is_empty());
+    let is_dim = |run: &StyledRun| run.pen.attrs & Pen::DIM != 0;
+    let mark = says.next().map(|run| run.text.trim_matches(is_frame).chars().count());
+    let mut rest = says.peekable();
+    mark == Some(1) && rest.peek().is_some() && rest.all(is_dim)
 }
 
 impl List {
@@ -463,6 +410,7 @@ impl List {
             let entry = &mut self.entries[i];
             let stood_us = now.time_us.saturating_sub(entry.since.time_us);
             entry.state = State::Read;
+            entry.gone = now;
             if !entry.kept && (stood_us < READ_US || is_animation(entry)) {
                 self.entries.remove(i);
             } else if is_known(&self.entries[i]) {
@@ -562,7 +510,9 @@ impl List {
             .zip(matches)
             .map(|(row, m)| match m.is_none() && row.past.is_none() {
                 true => {
-                    read.get(&row.key.hash).copied().filter(|i| !is_typed_again(&tail[*i], row))
+                    let same = read.get(&row.key.hash).copied();
+                    same.filter(|i| !is_typed_again(&tail[*i], row))
+                        .or_else(|| self.same_but_for_numbers(tail, row))
                 }
                 false => None,
             })
@@ -584,6 +534,26 @@ impl List {
                 }
             }
         }
+    }
+
+    /// The status line that was read and vanished on the row's own place, and said the same with
+    /// other numbers.
+    fn same_but_for_numbers(&self, tail: &[Entry], row: &Seen) -> Option<usize> {
+        if !row.below || !row.text.contains(|c: char| c.is_ascii_digit()) {
+            return None;
+        }
+        let says = skeleton(&row.text);
+        let from = tail.len().saturating_sub(NEAR_LINES);
+        (from..tail.len()).rev().find(|i| {
+            let entry = &tail[*i];
+            entry.state == State::Read
+                && entry.alternate == self.alternate
+                && entry.below
+                && entry.fate != Fate::Moved
+                && Some(entry.row) == row.row
+                && entry.key.weight > WEAK_MAX
+                && skeleton(&entry.text) == says
+        })
     }
 
     /// Between two rows found again: `old` are the entries there, `new` the rows there.
@@ -639,6 +609,7 @@ impl List {
                 || !rewrapped && !is_animation(&entry) && (scrolled || stood_us >= READ_US)
             {
                 entry.state = if scrolled { State::Left } else { State::Read };
+                entry.gone = now;
                 kept.push(self.entries.len());
                 self.entries.push(entry);
             }
@@ -666,8 +637,10 @@ impl List {
             kept: row.kept,
             input: row.input,
             cursor: row.input,
+            hint: row.hint,
             below: row.below,
             brief: false,
+            gone: now,
             fate: Fate::Open,
             text: row.text,
         }
@@ -686,6 +659,7 @@ impl List {
         }
         entry.input |= row.input;
         entry.cursor = row.input;
+        entry.hint = row.hint;
         entry.below = row.below;
         entry.kept |= matches!(entry.state, State::Read | State::Left);
         entry.state = if row.row.is_some() { State::Shown } else { State::Left };
@@ -737,6 +711,7 @@ impl List {
                     continue;
                 }
                 entry.state = State::Read;
+                entry.gone = now;
                 entry.brief = now.time_us.saturating_sub(entry.since.time_us) < READ_US;
                 kept.push(out.len());
             }
@@ -761,6 +736,9 @@ impl List {
                 let alone = (i == 0 || !is_read(i - 1)) && !is_read(i + 1);
                 let near =
                     i.saturating_sub(DOUBLE_LINES_MAX)..words.len().min(i + DOUBLE_LINES_MAX);
+                if is_read(i) && self.is_echo(i) {
+                    return true;
+                }
                 is_read(i)
                     && (alone || self.entries[i].input || self.entries[i].brief)
                     && self.entries[i].key.weight > WEAK_MAX
@@ -777,14 +755,30 @@ impl List {
             .collect()
     }
 
+    /// Whether entry `i` was read and is beside its own later form: on the screen before it went.
+    fn is_echo(&self, i: usize) -> bool {
+        let entry = &self.entries[i];
+        let is_later = |j: usize| {
+            self.entries.get(j).is_some_and(|other| {
+                other.text == entry.text
+                    && other.seen.offset <= entry.gone.offset
+                    && other.gone.offset != entry.gone.offset
+                    && (other.state != State::Read || j > i)
+            })
+        };
+        entry.key.weight > 0 && (is_later(i + 1) || i > 0 && is_later(i - 1))
+    }
+
     /// Moves the first `len` entries to the lines that are done.
     fn hand_out(&mut self, len: usize) {
         self.shown_from = self.shown_from.saturating_sub(len);
         let doubles = self.doubles(len);
         let rest = self.entries.split_off(len);
         let out = std::mem::replace(&mut self.entries, rest);
+        let mut out: Vec<(Entry, bool)> = out.into_iter().zip(doubles).collect();
+        raise(&mut out);
         let mut open: Option<Line> = None;
-        for (entry, double) in out.into_iter().zip(doubles) {
+        for (entry, double) in out {
             self.forget(&entry);
             if double {
                 continue;
@@ -812,112 +806,4 @@ impl List {
         }
         self.done.extend(open);
     }
-}
-
-/// Between rows found again, what was covered by a menu or a dialog comes back where it was.
-fn uncover(tail: &[Entry], new: &[Seen], matches: &mut [Option<usize>]) {
-    let (mut from, mut comes_back) = (0, true);
-    for j in 0..new.len() {
-        if let Some(i) = matches[j] {
-            (from, comes_back) = (i + 1, true);
-            continue;
-        }
-        let (row, Some(y)) = (&new[j], new[j].row) else { continue };
-        if !comes_back || row.key.weight == 0 {
-            continue;
-        }
-        let strong = |k: &usize| new[*k].key.weight > WEAK_MAX;
-        let next = (j..new.len()).find(|k| strong(k) && matches[*k].is_some());
-        let to = next.and_then(|k| matches[k]).unwrap_or(tail.len());
-        let covered = |entry: &Entry| {
-            entry.state == State::Read
-                && entry.key.hash == row.key.hash
-                && entry.key.weight > WEAK_MAX
-                && entry.row.abs_diff(y) <= UNCOVERED_ROWS_MAX
-                && !is_typed_again(entry, row)
-        };
-        match (from..to).find(|i| covered(&tail[*i])) {
-            Some(i) => {
-                matches[j] = Some(i);
-                from = i + 1;
-                // Blank rows below it cannot be those that stood above it.
-                for m in matches[j + 1..next.unwrap_or(new.len())].iter_mut() {
-                    *m = m.filter(|o| *o > i);
-                }
-            }
-            None => comes_back = row.key.weight <= WEAK_MAX,
-        }
-    }
-}
-
-/// How many lines with something to say stood together with entry `i`, all of them read.
-fn block_len(tail: &[Entry], i: usize) -> usize {
-    let together = |a: &Entry, b: &Entry| {
-        a.state == State::Read && b.state == State::Read && (a.row + 1..a.row + 4).contains(&b.row)
-    };
-    let first = (1..=i).rev().find(|j| !together(&tail[j - 1], &tail[*j])).unwrap_or(0);
-    let after = (i + 1..tail.len()).find(|j| !together(&tail[j - 1], &tail[*j]));
-    let block = &tail[first..after.unwrap_or(tail.len())];
-    block.iter().filter(|entry| entry.key.weight > 0).count()
-}
-
-/// The row is an input line that reads like a line told before: another line, however alike.
-fn is_typed_again(entry: &Entry, row: &Seen) -> bool {
-    row.input && !entry.cursor && row.row != Some(entry.row) && begins_with_prompt(&row.text)
-}
-
-/// The entry can be told again or scrolled back to.
-fn is_known(entry: &Entry) -> bool {
-    matches!(entry.state, State::Left | State::Read) && entry.key.weight > WEAK_MAX
-}
-
-/// The line is drawn to show that work goes on, not to be read; or its numbers run.
-fn is_animation(entry: &Entry) -> bool {
-    entry.changes >= ANIMATED_CHANGES_MIN || shows_work(entry)
-}
-
-/// The line is drawn to show that work goes on.
-fn shows_work(entry: &Entry) -> bool {
-    let text = entry.text.trim_end_matches(is_frame);
-    let waits = text.contains('…') || text.contains("...");
-    let short = normal(text).split(' ').count() <= WAITING_WORDS_MAX;
-    (entry.changes >= ANIMATED_CHANGES_MIN && begins_with_spinner(text))
-        || (waits && (entry.changes > 0 || begins_with_spinner(text)))
-        || (short && (text.ends_with('…') || text.ends_with("...")))
-        || text.contains("to interrupt")
-}
-
-/// Of the entries at `kept`, removes those at either end of a run that say nothing.
-fn drop_loose_blanks(out: &mut Vec<Entry>, kept: &[usize]) {
-    let mut drop = vec![false; out.len()];
-    let says = |i: usize| out[i].key.weight > 0;
-    for run in kept.chunk_by(|a, b| a + 1 == *b) {
-        let head = run.iter().take_while(|i| !says(**i)).count();
-        let tail = run[head..].iter().rev().take_while(|i| !says(**i)).count();
-        for i in run[..head].iter().chain(&run[run.len() - tail..]) {
-            drop[*i] = true;
-        }
-    }
-    let mut drop = drop.into_iter();
-    out.retain(|_| !drop.next().unwrap_or(false));
-}
-
-/// Whether `row` is what `entry` became: it goes on being written, its numbers run, its choice
-/// moved, or its input line was emptied.
-fn follows(entry: &Entry, row: &Seen) -> bool {
-    let (old, new) = (normal(&entry.text), normal(&row.text));
-    if old.is_empty() {
-        return false;
-    }
-    if new.is_empty() {
-        let prompt = row.text.trim_end_matches(['│', ' ']);
-        return row.row == Some(entry.row)
-            && !prompt.is_empty()
-            && prompt.chars().filter(|c| *c != ' ').count() <= PROMPT_CHARS_MAX
-            && entry.text.starts_with(prompt);
-    }
-    indent(&entry.text) == indent(&row.text)
-        && (new.starts_with(&old) && new != old
-            || (row.row == Some(entry.row) || !begins_with_prompt(&entry.text))
-                && skeleton(&old) == skeleton(&new))
 }

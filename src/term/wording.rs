@@ -36,6 +36,24 @@ pub(super) fn is_frame(c: char) -> bool {
     matches!(c, '\u{2500}'..='\u{259f}' | '|' | '\u{200b}') || c.is_whitespace()
 }
 
+/// A bar at the right of a row stands at least so far from its beginning.
+const BAR_COLUMN_MIN: usize = 40;
+
+/// The line without what a scroll bar shows at its right end.
+pub(super) fn without_bar(text: &str) -> &str {
+    let is_bar = |c| matches!(c, '┃' | '╻' | '╹' | '█' | '▀' | '▄' | '▐' | '▕');
+    match text.strip_suffix(is_bar) {
+        Some(body)
+            if body.ends_with(' ')
+                && body.chars().count() >= BAR_COLUMN_MIN
+                && !body.trim_matches(is_frame).is_empty() =>
+        {
+            body.trim_end()
+        }
+        _ => text,
+    }
+}
+
 /// What stands before a prompt, a choice or an item.
 pub(super) fn is_marker(c: char) -> bool {
     matches!(c, '>' | '❯' | '›' | '●' | '○' | '◉' | '•' | '*' | '-' | '⏺' | '▸' | '▶' | '→')
@@ -59,7 +77,17 @@ pub(super) fn begins_alike(a: &str, b: &str) -> bool {
 }
 
 pub(super) fn begins_with_spinner(text: &str) -> bool {
-    text.trim_start().chars().next().is_some_and(is_spinner)
+    let text = text.trim_start();
+    text.chars().next().is_some_and(is_spinner) || text.split(' ').next().is_some_and(is_squares)
+}
+
+/// So many squares in a row are a light that runs.
+const SQUARES_MIN: usize = 4;
+
+/// A row of small squares, some of them lit.
+fn is_squares(word: &str) -> bool {
+    let is_square = |c: char| matches!(c, '■' | '□' | '▪' | '▫' | '◼' | '◻' | '⬝' | '⬞');
+    word.chars().all(is_square) && word.chars().count() >= SQUARES_MIN
 }
 
 pub(super) fn normal(text: &str) -> String {
@@ -93,6 +121,10 @@ pub(super) fn skeleton(text: &str) -> String {
             out.push('=');
             continue;
         }
+        if is_squares(word) {
+            out.push('*');
+            continue;
+        }
         for c in word.chars() {
             match c {
                 '0'..='9' | '.' | ',' if out.ends_with('#') => {}
@@ -112,4 +144,19 @@ pub(super) fn squeeze(text: &str) -> String {
 /// Columns before the first character that is neither frame nor marker.
 pub(super) fn indent(text: &str) -> usize {
     text.chars().take_while(|c| is_frame(*c) || is_marker(*c)).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scroll_bar_is_no_part_of_a_line() {
+        let words = "words that reach as far as the bar stands";
+        assert_eq!(without_bar(&format!("{words} ┃")), words);
+        assert_eq!(without_bar(&format!("{words}     █")), words);
+        for whole in ["50 % █", &format!("{words}█"), &format!("{}┃", " ".repeat(60))] {
+            assert_eq!(without_bar(whole), whole);
+        }
+    }
 }

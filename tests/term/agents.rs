@@ -145,7 +145,8 @@ impl Figures {
 fn spins(line: &str) -> bool {
     let first = line.trim_start().chars().next().unwrap_or(' ');
     let spins = matches!(first, '\u{2800}'..='\u{28ff}' | '✻' | '✽' | '✶' | '✢' | '✳' | '·');
-    spins && (line.contains('…') || line.contains("...")) || line.contains("to interrupt")
+    let works = ["to interrupt", "esc interrupt"].iter().any(|hint| line.contains(hint));
+    spins && (line.contains('…') || line.contains("...")) || works
 }
 
 /// Compares the settled text of a recording with its truth, and tells the differences.

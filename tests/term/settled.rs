@@ -148,6 +148,43 @@ fn what_a_menu_covered_is_told_once() {
     }
 }
 
+/// A status below goes on while a dialog above it comes and goes.
+#[test]
+fn a_dialog_is_told_before_what_came_after_it() {
+    let wait = [""; 6];
+    let mut steps = vec!["\x1b[?1049hlook first\r\n\r\nWorking here"];
+    steps.extend(wait);
+    steps.push("\x1b[4;1HAllow this edit?\x1b[5;1H  Patterns\x1b[6;1H  - src/*");
+    steps.extend(wait);
+    steps.push("\x1b[2;1H\x1b[Jedit is made\x1b[3;1HWorking here · 2.5s\x1b[6;1H  ");
+    steps.extend(wait);
+    let told = told(&steps);
+    let order = ["look first", "Allow this edit?", "  Patterns", "  - src/*", "edit is made"];
+    let places: Vec<_> = order.iter().map(|line| told.lines().position(|l| l == *line)).collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{told}");
+}
+
+#[test]
+fn a_hint_in_an_empty_input_line_is_not_told() {
+    let wait = [""; 6];
+    let mut steps = vec!["hello\r\n\x1b[1m›\x1b[22m \x1b[2mAsk for anything\x1b[22m\r"];
+    steps.extend(wait);
+    steps.push("\x1b[2K\x1b[1m›\x1b[22m build it\r\nIt is built.\r\n");
+    check("hint", &steps, "hello\n› build it\nIt is built.\n");
+}
+
+#[test]
+fn a_light_that_runs_is_not_told() {
+    let mut steps = vec!["\x1b[?1049hthe question\x1b[5;1H".to_owned()];
+    for n in 0..20 {
+        let squares = format!("{}■{}", "⬝".repeat(n % 4), "⬝".repeat(3 - n % 4));
+        steps.push(format!("\x1b[5;1H\x1b[2K{squares} {n}s"));
+    }
+    steps.push("\x1b[5;1H\x1b[2Kthe answer".to_owned());
+    let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
+    check("squares", &steps, "the question\n\nthe answer\n");
+}
+
 /// A turn taken back is still a turn, though its words stand in the input line again.
 #[test]
 fn a_turn_taken_back_is_told() {
