@@ -64,7 +64,9 @@ pub fn page<'a>(
         "</h1>\n<div id=\"player\">\n<pre id=\"screen\"></pre>\n<p><button id=\"play\">Play\
          </button> <input id=\"seek\" type=\"range\" min=\"0\" value=\"0\" \
          aria-label=\"Time\"> <span id=\"time\"></span> <select id=\"speed\" \
-         aria-label=\"Speed\"><option>0.5<option selected>1<option>2<option>4<option>16\
+         aria-label=\"Speed\"><option value=\"0.5\">0.5×<option value=\"1\" \
+         selected>1×<option value=\"2\">2×\
+         <option value=\"4\">4×<option value=\"16\">16×\
          </select></p>\n</div>\n<pre id=\"text\">\n",
     );
     push_lines(&lines, masks, &mut out);
