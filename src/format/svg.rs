@@ -19,7 +19,8 @@ pub fn screen(screen: &Screen, masks: bool) -> String {
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
          viewBox=\"0 0 {width} {height}\" font-family=\"monospace\" font-size=\"13\" \
-         xml:space=\"preserve\">\n<rect width=\"100%\" height=\"100%\" fill=\"{BACKGROUND}\"/>\n"
+         xml:space=\"preserve\">\n<style>text {{ white-space: pre }}</style>\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"{BACKGROUND}\"/>\n"
     );
     for y in 0..usize::from(size.rows) {
         let mut runs = screen.row_runs(y);
