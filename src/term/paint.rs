@@ -42,9 +42,10 @@ impl Painter {
         let size = screen.size();
         let rows = usize::from(self.view.rows);
         let (cursor_row, cursor_col) = screen.cursor();
-        // A status in a row that the screen needs covers that row.
-        let top = match size.rows > self.view.rows {
-            true => (cursor_row + 1 + usize::from(status.is_some())).saturating_sub(rows),
+        let status_rows = usize::from(status.is_some());
+        // A status in a row that the screen needs covers that row, but never the cursor's.
+        let top = match usize::from(size.rows) + status_rows > rows {
+            true => (cursor_row + 1 + status_rows).saturating_sub(rows),
             false => 0,
         };
         let start = out.len();
@@ -65,7 +66,7 @@ impl Painter {
         }
         let shows = screen.cursor_visible()
             && (top..top + rows).contains(&cursor_row)
-            && !(status.is_some() && cursor_row + 1 == top + rows)
+            && cursor_row + status_rows < top + rows
             && cursor_col < usize::from(self.view.cols);
         let cursor = shows.then(|| (cursor_row - top + 1, cursor_col + 1));
         if out.len() == quiet && cursor == self.cursor {
@@ -199,5 +200,8 @@ mod tests {
         let size = Size::new(10, 3);
         let (viewer, _) = painted(size, size, &["1\r\n2\r\n3\x1b[1;1H"], Some("status"));
         assert_eq!(viewer.screen().render(Format::Text, 0), "1\n2\nstatus\n");
+        let (viewer, _) = painted(size, size, &["1\r\n2\r\n3"], Some("status"));
+        assert_eq!(viewer.screen().render(Format::Text, 0), "2\n3\nstatus\n");
+        assert_eq!(viewer.screen().cursor(), (1, 1));
     }
 }
