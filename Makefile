@@ -51,11 +51,14 @@ test: setup check static
 	env --default-signal=INT,QUIT,HUP $(CARGO) test --locked --no-fail-fast
 
 # How the relay stands to a bare one, script and asciinema, with the bars il has set itself; the
-# terminal engine's speed; what the settled text of agents' recordings recalls and tells twice.
+# terminal engine's speed, and its screens beside xterm.js's; what the settled text of agents' recordings recalls and tells twice.
 bench: setup
 	$(CARGO) bench --locked --bench relay
 	$(CARGO) bench --locked --bench term
 	$(CARGO) bench --locked --bench view
+	.ci/setup oracles
+	$(CARGO) bench --locked --bench term_oracle -- $(abspath $(TARGETDIR))/tools/xterm 100000
+	$(CARGO) test --locked --test term -- --nocapture oracles:: engines::
 	$(CARGO) test --locked --test term -- --nocapture agents::settled_text_tells
 
 # Cuts the store's workloads before every operation, by kill and by power, far more of them than

@@ -1,6 +1,6 @@
 //! The engine against xterm.js, on streams from seeds:
 //!
-//!     cd DIR && npm install @xterm/headless
+//!     .ci/setup oracles
 //!     cargo bench --bench term_oracle -- DIR [CASES [SEED]]
 //!
 //! Streams keep to what the engine means to share with xterm.js. Left out, because it differs by
@@ -8,8 +8,8 @@
 //! combining marks after a control, the alternate screen of mode 47 keeping its content, origin
 //! mode as part of a saved cursor, margins after DECALN; and, because xterm.js is wrong there:
 //! relative moves in origin mode, half-overwritten wide characters without autowrap, and ED 1 at
-//! the end of the last row, where it throws, and a saved cursor that moves when the screen scrolls. A difference is shrunk and
-//! printed, and makes the run fail.
+//! the end of the last row, where it throws, and a saved cursor that moves when the screen scrolls.
+//! A difference is shrunk and printed, and makes the run fail. DIR holds `node_modules`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
