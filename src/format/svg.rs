@@ -113,6 +113,7 @@ mod tests {
         let svg = super::screen(terminal.screen(), true);
         for part in [
             "width=\"80\" height=\"34\"",
+            "text { white-space: pre }",
             "<text x=\"0\" y=\"13\" textLength=\"16\" lengthAdjust=\"spacingAndGlyphs\" \
              fill=\"#d0d0d0\">a&lt;</text>",
             "<text x=\"16\" y=\"13\" textLength=\"16\" lengthAdjust=\"spacingAndGlyphs\" \

@@ -223,7 +223,8 @@ fn clamp(cursor: Cursor, cols: usize, rows: usize) -> Cursor {
     }
 }
 
-/// Appends `line` to `out` in rows of `cols` cells; a wide character is never cut in two.
+/// Appends `line` to `out` in rows of `cols` cells; a wide character is never cut in two. Where
+/// there is one column alone it leaves a blank for good: other terminals have no such windows.
 fn cut(line: &[Cell], cols: usize, like: Row, out: &mut VecDeque<Row>) {
     let mut row = like.clone();
     let mut i = 0;

@@ -168,6 +168,24 @@ fn a_resize_there_and_back_keeps_the_lines() {
     }
 }
 
+/// No wide character fits in one column: one that is printed there is dropped, as it is at a right
+/// edge without wrapping, and one that was there leaves a blank.
+#[test]
+fn in_one_column_there_is_no_wide_character() {
+    let mut terminal = Terminal::new(Size::new(6, 4), Options::default());
+    let text = |terminal: &Terminal| {
+        terminal.check();
+        terminal.screen().render(Format::Text, usize::MAX)
+    };
+    terminal.feed("a世b".as_bytes());
+    terminal.resize(Size::new(1, 4));
+    assert_eq!(text(&terminal), "a\n\nb\n");
+    terminal.feed("\r\n世c".as_bytes());
+    assert_eq!(text(&terminal), "a\n\nb\nc\n");
+    terminal.resize(Size::new(6, 4));
+    assert_eq!(text(&terminal), "a b\nc\n");
+}
+
 #[test]
 fn text_ansi_and_html_say_the_same() {
     for seed in 0..200 {
