@@ -107,7 +107,7 @@ fn plan(library: &Library, args: &Args, filter: &Filter) -> Result<Plan> {
         let ended_us = session.meta.started.unix_us.saturating_add_unsigned(lasted_us);
         args.older_us.is_none_or(|older_us| ended_us <= now_us.saturating_sub(older_us))
     };
-    let fit = library.sessions()?.filter(|session| session.matches(filter));
+    let fit = library.candidates(filter)?.filter(|session| session.matches(filter));
     let mut candidates: Vec<Session> = fit
         .skip(args.keep.unwrap_or(0))
         .filter(|s| s.status != Status::Running && !s.meta.pinned && of_age(s))

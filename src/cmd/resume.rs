@@ -110,7 +110,7 @@ fn meant(library: &Library, args: &Args) -> Result<Session> {
     if args.pick {
         return pick::choose(library, id.unwrap_or_default(), &fits);
     }
-    let found = library.sessions()?.find(fits);
+    let found = library.candidates(&filter)?.find(fits);
     found.ok_or_else(|| {
         Error::nothing_found("no session of this repository has a conversation to go on with")
             .with_hint("'il list --here' shows the sessions there are")

@@ -109,7 +109,8 @@ fn run(args: Args, global: &Global) -> Result<u8> {
         (false, false) => Layout::Rows,
     };
     let shown = if screen::is_terminal() && !args.json { HITS_SHOWN } else { usize::MAX };
-    let sessions: Vec<Session> = library.sessions()?.filter(|s| s.matches(&filter)).collect();
+    let sessions: Vec<Session> =
+        library.candidates(&filter)?.filter(|s| s.matches(&filter)).collect();
     let mut page = Page { query: &query, layout, shown, out: String::new(), count: 0, hits: 0 };
     let mut progress = Line::new("search");
     let mut failed = None;

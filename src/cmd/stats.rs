@@ -159,7 +159,7 @@ fn run(args: Args, global: &Global) -> Result<u8> {
     let now_us = time::wall().unix_us;
     let mut total = Sums::default();
     let mut groups: [BTreeMap<String, Sums>; 4] = Default::default();
-    for session in library.sessions()?.filter(|session| session.matches(&filter)) {
+    for session in library.candidates(&filter)?.filter(|session| session.matches(&filter)) {
         let sums = sums_of(&library, &session, now_us);
         total.add(&sums);
         let mut day = time::local(session.meta.started.unix_us).local();

@@ -11,6 +11,7 @@ use crate::format::line;
 use crate::git::FileChange;
 use crate::json::write_object;
 use crate::library::{self, Library, Session};
+use crate::session::Filter;
 
 /// `il why [-l N] [--json] FILE`.
 pub(crate) const COMMAND: Command<Args> = Command {
@@ -50,8 +51,9 @@ fn run(args: Args, global: &Global) -> Result<u8> {
     let cwd =
         env::current_dir().map_err(|e| Error::io("cannot tell which directory this is", &e))?;
     let path = library::absolute(&cwd, Path::new(&args.file));
+    let touched = Filter { file: Some(path.clone()), ..Filter::default() };
     let mut found = library
-        .sessions()?
+        .candidates(&touched)?
         // What a session that has just ended changed is still being taken.
         .map(|session| library.with_changes(session))
         .filter_map(|session| {

@@ -1,12 +1,15 @@
 //! What the store's index is told of each session, and lists that are read from it. The index is a
 //! copy of what the sessions' own notes say: what it does not tell, they do.
 
+mod words;
+
 use super::{Library, Session, added, archive};
 use crate::error::Result;
 use crate::hash::crc32c;
 use crate::json::{self, Object, Value};
 use crate::session::{Derived, Ending, Filter, Imported, Intent, Meta, Repository, Status};
-use crate::store::{Entry, HINT_LEN, Hint, INDEX_EVERY, Told};
+use crate::store::{Entry, HINT_LEN, Hint, INDEX_EVERY, Listed, Sieve, Told};
+use crate::sys::time;
 use std::os::unix::ffi::OsStrExt;
 
 // A hint, all little-endian. Where a word is unknown its sum is 0, and that of a known one never.
@@ -37,30 +40,38 @@ impl Library {
         filter: &'a Filter,
         waits: bool,
     ) -> Result<impl Iterator<Item = Session> + use<'a>> {
-        // Which files a session touched the index does not tell.
-        let told = filter.file.is_none();
-        let mut newest = self.store.newest(told)?;
-        let asked = Asked::of(filter);
-        let test = move |start_us: i64, hint: &Hint| asked.may_match(start_us, hint);
+        // Which files a session touched facts do not tell.
+        let facts = filter.file.is_none();
         let any = *filter == Filter::default();
-        let by_hint = told && !any;
-        Ok(std::iter::from_fn(move || {
-            loop {
-                let listed = if by_hint { newest.next_where(&test) } else { newest.next() }?;
-                if added::is_annex(&listed.entry) {
-                    continue;
-                }
-                let facts = listed.facts.and_then(|facts| json::parse(&facts).ok());
-                let session = match facts {
-                    Some(facts) => Session::known_by(listed.entry, Some(&facts)),
-                    None if waits => self.when_derived(self.load(listed.entry)),
-                    None => self.load(listed.entry),
-                };
-                if any || session.matches(filter) {
-                    return Some(session);
-                }
-            }
+        Ok(self.sifted(filter, facts)?.filter_map(move |listed| {
+            let facts = listed.facts.and_then(|facts| json::parse(&facts).ok());
+            let session = match facts {
+                Some(facts) => Session::known_by(listed.entry, Some(&facts)),
+                None if waits => self.when_derived(self.load(listed.entry)),
+                None => self.load(listed.entry),
+            };
+            (any || session.matches(filter)).then_some(session)
         }))
+    }
+
+    /// The sessions that `filter` may mean, newest first, with all that is known of them. Those
+    /// that the index knows it does not mean are passed over unread; the others are for
+    /// [`Session::matches`] to judge.
+    ///
+    /// # Errors
+    /// The catalog cannot be read.
+    pub fn candidates(&self, filter: &Filter) -> Result<impl Iterator<Item = Session> + use<'_>> {
+        Ok(self.sifted(filter, false)?.map(|listed| self.load(listed.entry)))
+    }
+
+    fn sifted(&self, filter: &Filter, facts: bool) -> Result<impl Iterator<Item = Listed> + use<>> {
+        let mut newest = self.store.newest(facts)?;
+        let asked = (*filter != Filter::default()).then(|| Asked::of(filter));
+        let next = std::iter::from_fn(move || match &asked {
+            Some(asked) => newest.next_where(asked),
+            None => newest.next(),
+        });
+        Ok(next.filter(|listed| !added::is_annex(&listed.entry)))
     }
 
     /// Writes the index anew if it lacks many sessions. Whatever fails, the index is merely old.
@@ -84,11 +95,22 @@ impl Library {
         }
         let value = json::parse(&self.last_meta(entry)?).ok()?;
         let session = Session::known_by(*entry, Some(&value));
-        if archive::is_at_work(&session.meta) {
+        if archive::is_at_work(&session.meta) || may_have_changes(&session) {
             return None;
         }
-        Some(Told { hint: hint_of(&session), facts: facts_of(&session.meta) })
+        let (hint, words) = (hint_of(&session), words::of(&session.facts()));
+        Some(Told { hint, words, facts: facts_of(&session.meta) })
     }
+}
+
+/// Whether what a session has changed may still be being taken.
+fn may_have_changes(session: &Session) -> bool {
+    /// That takes less.
+    const RECENT_US: i64 = 60_000_000;
+    let ended_us = session.meta.ending.as_ref().map_or(0, |ending| ending.ended.unix_us);
+    session.changes.is_none()
+        && session.meta.repository.is_some()
+        && time::wall().unix_us.saturating_sub(ended_us) < RECENT_US
 }
 
 /// The brief as JSON. What reads as nothing when it is missing is left out: a list of all sessions
@@ -189,13 +211,14 @@ fn hint_of(session: &Session) -> Hint {
     hint
 }
 
-/// What a filter asks of a hint. A session that it means always passes.
+/// What a filter asks of the index. A session that it means always passes.
 struct Asked {
     /// The first and the last start.
     starts_us: [i64; 2],
     statuses: Vec<u8>,
     sums: [(usize, Option<u32>); 4],
     tags: u32,
+    words: Option<Box<dyn Fn(&[u8]) -> bool>>,
 }
 
 impl Asked {
@@ -212,10 +235,13 @@ impl Asked {
                 (INTENT_AT, filter.intent.as_ref().map(|id| sum(id.as_bytes()))),
             ],
             tags: filter.tags.iter().fold(0, |bits, tag| bits | tag_bits(tag)),
+            words: words::test(filter),
         }
     }
+}
 
-    fn may_match(&self, start_us: i64, hint: &Hint) -> bool {
+impl Sieve for Asked {
+    fn passes(&self, start_us: i64, hint: &Hint) -> bool {
         let [first_us, last_us] = self.starts_us;
         let in_time = hint[BEGAN_AT] == 0 || (first_us..=last_us).contains(&start_us);
         let at =
@@ -224,5 +250,9 @@ impl Asked {
             && (self.statuses.is_empty() || self.statuses.contains(&hint[0]))
             && self.sums.iter().all(|(place, sum)| sum.is_none_or(|sum| at(*place) == sum))
             && at(TAGS_AT) & self.tags == self.tags
+    }
+
+    fn words_pass(&self) -> Option<&dyn Fn(&[u8]) -> bool> {
+        self.words.as_deref()
     }
 }

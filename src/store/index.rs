@@ -6,8 +6,8 @@ use super::catalog;
 use super::chain::{self, HeaderAt, take_lease};
 use super::cursor::Cursor;
 use super::layout::{
-    self, Identity, Kind, LEASE_PAGES_MAX, Lease, PAGE, PAYLOAD_MAX, Status, array_at, u32_at,
-    u64_at,
+    self, Identity, Kind, LEASE_PAGES_MAX, Lease, PAGE, PAYLOAD_MAX, Status, array_at, u16_at,
+    u32_at, u64_at,
 };
 use super::reader::{Item, Reader};
 use super::storage::{Held, LOCK_ALLOC, LOCK_INDEX, LOCK_TRIES_MAX, Lock, Storage, lock_of_slot};
@@ -23,29 +23,31 @@ use std::sync::Arc;
 // is "intentloop-index". Of several sound ones the newest holds.
 //
 //    0 u32  "INDX"
-//    4 u32  version: 1
+//    4 u32  version: 2; one of another version is as good as none
 //    8 u64  pages of the file when it was made: a session with a lease behind may have changed
 //   16 u32  slots: the catalog's entries before this slot are in it
 //   20 u32  count: sessions in it
 //   24 u64  first page of the tape that carries it: elsewhere a copy of it is no index
 //   32 u64  bytes of facts
-//   40 u64  0
+//   40 u64  bytes of words
 //   48      ids, 16 bytes each: those of the newest sessions first
 //   ..      records, 48 bytes each, in the same order
+//   ..      words, in the same order
 //   ..      facts, in the same order
 //
 // A record:
 //
 //    0 i64  start, microseconds since 1970
 //    8 u32  slot
-//   12 u32  bytes of facts; 0 where none are told: the session's own notes tell them
+//   12 u16  bytes of facts; 0 where none are told: the session's own notes tell them
+//   14 u16  bytes of words
 //   16 u64  where they begin, from the start of all facts
 //   24 [24] hint
 
 /// The label of the session that carries an index.
 const LABEL: [u8; 16] = *b"intentloop-index";
 const MAGIC: u32 = u32::from_le_bytes(*b"INDX");
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEAD_LEN: usize = 48;
 const ID_LEN: usize = 16;
 const RECORD_LEN: usize = 48;
@@ -57,20 +59,30 @@ const PIECE_LEN: usize = 256 * 1024;
 pub const HINT_LEN: usize = 24;
 /// Most bytes of facts about one session.
 pub const FACTS_LEN_MAX: usize = 4096;
+/// Most bytes of words about one session.
+pub const WORDS_LEN_MAX: usize = 4096;
 /// Sessions that an index may lack, or that may have changed, before it should be written anew.
 pub const INDEX_EVERY: usize = 1024;
 
 /// What is asked of a session first, in a form of the caller's own.
 pub type Hint = [u8; HINT_LEN];
 
-/// Asks of a session's start, microseconds since 1970, and its hint, whether it may be meant.
-pub type Test<'a> = &'a dyn Fn(i64, &Hint) -> bool;
+/// Asks whether a session may be meant. One that is asked of nothing that is told passes.
+pub trait Sieve {
+    /// By its start, microseconds since 1970, and its hint.
+    fn passes(&self, start_us: i64, hint: &Hint) -> bool;
+
+    /// By its words, which are read only for who asks for them here.
+    fn words_pass(&self) -> Option<&dyn Fn(&[u8]) -> bool>;
+}
 
 /// What the index is to tell of a session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Told {
     /// What is asked first.
     pub hint: Hint,
+    /// What is asked then, again in a form of the caller's own; at most [`WORDS_LEN_MAX`] bytes.
+    pub words: Vec<u8>,
     /// All the rest; at most [`FACTS_LEN_MAX`] bytes, and at least one.
     pub facts: Vec<u8>,
 }
@@ -150,6 +162,7 @@ struct Index {
     pages: u64,
     slots: u32,
     count: u32,
+    words_len: u64,
     bytes: Bytes,
 }
 
@@ -164,9 +177,12 @@ impl Index {
             return None;
         }
         let (pages, slots) = (u64_at(&head, 8), u32_at(&head, 16));
-        let (count, facts_len) = (u32_at(&head, 20), u64_at(&head, 32));
+        let count = u32_at(&head, 20);
+        let (facts_len, words_len) = (u64_at(&head, 32), u64_at(&head, 40));
         let each = (ID_LEN + RECORD_LEN) as u64;
-        let len = (HEAD_LEN as u64 + u64::from(count) * each).checked_add(facts_len);
+        let len = (HEAD_LEN as u64 + u64::from(count) * each)
+            .checked_add(words_len)
+            .and_then(|len| len.checked_add(facts_len));
         let sound = u32_at(&head, 0) == MAGIC
             && u32_at(&head, 4) == VERSION
             && u64_at(&head, 24) == identity.tape_head
@@ -174,15 +190,19 @@ impl Index {
             && slots <= entry.slot
             && count <= slots
             && len == Some(end.out_bytes);
-        sound.then_some(Index { pages, slots, count, bytes })
+        sound.then_some(Index { pages, slots, count, words_len, bytes })
     }
 
     fn records_at(&self) -> u64 {
         (HEAD_LEN + ID_LEN * self.count as usize) as u64
     }
 
-    fn facts_at(&self) -> u64 {
+    fn words_at(&self) -> u64 {
         self.records_at() + (RECORD_LEN * self.count as usize) as u64
+    }
+
+    fn facts_at(&self) -> u64 {
+        self.words_at() + self.words_len
     }
 
     fn record(&self, bytes: &mut Bytes, n: u32) -> Option<[u8; RECORD_LEN]> {
@@ -193,10 +213,24 @@ impl Index {
 
     /// The facts that a record speaks of; None when there are none, or they cannot be read.
     fn facts(&self, bytes: &mut Bytes, record: &[u8; RECORD_LEN]) -> Option<Vec<u8>> {
-        let len = u32_at(record, 12) as usize;
+        let len = usize::from(u16_at(record, 12));
         let at = self.facts_at().checked_add(u64_at(record, 16))?;
         let mut facts = vec![0; Some(len).filter(|len| (1..=FACTS_LEN_MAX).contains(len))?];
         bytes.read(at, &mut facts).then_some(facts)
+    }
+
+    /// The words that a record speaks of and that begin at `at`, from the start of all words, into
+    /// `words`; false when they cannot be read.
+    fn words(
+        &self,
+        bytes: &mut Bytes,
+        record: &[u8; RECORD_LEN],
+        at: u64,
+        words: &mut Vec<u8>,
+    ) -> bool {
+        let len = usize::from(u16_at(record, 14));
+        words.resize(len, 0);
+        at + len as u64 <= self.words_len && bytes.read(self.words_at() + at, words)
     }
 }
 
@@ -233,10 +267,13 @@ pub struct Newest {
     /// What the index does not have, oldest first.
     recent: Vec<Entry>,
     index: Option<Index>,
-    /// Its records and its facts, each read on from where it was.
-    bytes: [Option<Bytes>; 2],
-    /// The next record.
+    /// Its records, its facts and its words, each read on from where it was.
+    bytes: [Option<Bytes>; 3],
+    /// The next record, and where its words begin.
     n: u32,
+    words_at: u64,
+    /// The words read last.
+    words: Vec<u8>,
     /// The next session that the index has, and its record.
     ahead: Option<(Entry, [u8; RECORD_LEN])>,
     wants_facts: bool,
@@ -254,14 +291,14 @@ impl Iterator for Newest {
 }
 
 impl Newest {
-    /// The next session that passes `test`, or of which the index has no hint that holds. Whoever
-    /// asks for one so asks for all of them so.
-    pub fn next_where(&mut self, test: Test<'_>) -> Option<Listed> {
-        self.step(Some(test))
+    /// The next session that passes the sieve, or of which the index tells nothing that holds.
+    /// Whoever asks for one so asks for all of them so.
+    pub fn next_where(&mut self, sieve: &dyn Sieve) -> Option<Listed> {
+        self.step(Some(sieve))
     }
 
-    fn step(&mut self, test: Option<Test<'_>>) -> Option<Listed> {
-        if self.ahead.is_none() && self.look_ahead(test).is_none() {
+    fn step(&mut self, sieve: Option<&dyn Sieve>) -> Option<Listed> {
+        if self.ahead.is_none() && self.look_ahead(sieve).is_none() {
             self.do_without();
         }
         let key = |entry: &Entry| (entry.start_us, entry.id);
@@ -282,22 +319,35 @@ impl Newest {
     }
 
     /// Finds the next session in the index; None when it cannot be read any more.
-    fn look_ahead(&mut self, test: Option<Test<'_>>) -> Option<()> {
-        if self.index.is_some() && test.is_some() {
+    fn look_ahead(&mut self, sieve: Option<&dyn Sieve>) -> Option<()> {
+        if self.index.is_some() && sieve.is_some() {
             self.see_changes();
         }
         let Some(index) = &self.index else { return Some(()) };
         while self.n < index.count {
             let record = index.record(self.bytes[0].as_mut()?, self.n)?;
             self.n += 1;
+            let words_at = self.words_at;
+            self.words_at += u64::from(u16_at(&record, 14));
             let start_us = u64_at(&record, 0) as i64;
-            let (slot, told) = (u32_at(&record, 8), u32_at(&record, 12) > 0);
-            if let Some(test) = test
+            let (slot, told) = (u32_at(&record, 8), u16_at(&record, 12) > 0);
+            if let Some(sieve) = sieve
                 && told
                 && self.changed.as_ref().is_some_and(|changed| !changed.contains(&slot))
-                && !test(start_us, &array_at(&record, HINT_AT))
             {
-                continue;
+                if !sieve.passes(start_us, &array_at(&record, HINT_AT)) {
+                    continue;
+                }
+                if let Some(pass) = sieve.words_pass() {
+                    let read =
+                        index.words(self.bytes[2].as_mut()?, &record, words_at, &mut self.words);
+                    if !read {
+                        return None;
+                    }
+                    if !pass(&self.words) {
+                        continue;
+                    }
+                }
             }
             // A slot that is in the index gets no other session: the one that carries the index
             // stands behind it.
@@ -348,13 +398,15 @@ impl Store {
     pub fn newest(&self, facts: bool) -> Result<Newest> {
         let (mut recent, index, all) = self.recent()?;
         sort(&mut recent);
-        let bytes = [(); 2].map(|()| index.as_ref().map(|index| index.bytes.clone()));
+        let bytes = [(); 3].map(|()| index.as_ref().map(|index| index.bytes.clone()));
         Ok(Newest {
             all,
             recent,
             index,
             bytes,
             n: 0,
+            words_at: 0,
+            words: Vec::new(),
             ahead: None,
             wants_facts: facts,
             changed: None,
@@ -468,7 +520,8 @@ impl Store {
                     .and_then(|raw| entry_of(s, raw))
                     .filter(|entry| entry.state != State::Live)
                     .and_then(|entry| describe(&entry))
-                    .filter(|told| (1..=FACTS_LEN_MAX).contains(&told.facts.len())),
+                    .filter(|told| (1..=FACTS_LEN_MAX).contains(&told.facts.len()))
+                    .filter(|told| told.words.len() <= WORDS_LEN_MAX),
             });
         }
         Ok(Gathered { pages, slots, entries: all, told })
@@ -479,14 +532,20 @@ impl Store {
         let mut told = HashMap::new();
         let Ok((_, Some(index), all)) = self.recent() else { return told };
         let Ok(changed) = slots_behind(&*all.storage, index.pages) else { return told };
-        let (mut records, mut facts) = (index.bytes.clone(), index.bytes.clone());
+        let [mut records, mut words_of, mut facts] = [(); 3].map(|()| index.bytes.clone());
+        let mut words_at = 0;
         for n in 0..index.count {
             let Some(record) = index.record(&mut records, n) else { break };
             let slot = u32_at(&record, 8);
+            let mut words = Vec::new();
+            if !index.words(&mut words_of, &record, words_at, &mut words) {
+                break;
+            }
+            words_at += words.len() as u64;
             if !changed.contains(&slot)
                 && let Some(facts) = index.facts(&mut facts, &record)
             {
-                told.insert(slot, Told { hint: array_at(&record, HINT_AT), facts });
+                told.insert(slot, Told { hint: array_at(&record, HINT_AT), words, facts });
             }
         }
         told
@@ -520,8 +579,13 @@ impl Gathered {
         self.told.iter().flatten().map(|told| told.facts.len()).sum()
     }
 
+    fn words_len(&self) -> usize {
+        self.told.iter().flatten().map(|told| told.words.len()).sum()
+    }
+
     fn len(&self) -> usize {
-        HEAD_LEN + self.entries.len() * (ID_LEN + RECORD_LEN) + self.facts_len()
+        let each = ID_LEN + RECORD_LEN;
+        HEAD_LEN + self.entries.len() * each + self.words_len() + self.facts_len()
     }
 
     fn encode(&self, tape_head: u64) -> Vec<u8> {
@@ -534,18 +598,23 @@ impl Gathered {
         out.extend((self.entries.len() as u32).to_le_bytes());
         out.extend(tape_head.to_le_bytes());
         out.extend((facts_len as u64).to_le_bytes());
-        out.extend([0; 8]);
+        out.extend((self.words_len() as u64).to_le_bytes());
         self.entries.iter().for_each(|entry| out.extend(entry.id));
         let mut at = 0u64;
         for (entry, told) in self.entries.iter().zip(&self.told) {
-            let len = told.as_ref().map_or(0, |told| told.facts.len());
+            let [len, words_len] = told
+                .as_ref()
+                .map_or([0; 2], |told| [told.facts.len(), told.words.len()])
+                .map(|len| len as u16);
             out.extend(entry.start_us.to_le_bytes());
             out.extend(entry.slot.to_le_bytes());
-            out.extend((len as u32).to_le_bytes());
+            out.extend(len.to_le_bytes());
+            out.extend(words_len.to_le_bytes());
             out.extend(at.to_le_bytes());
             out.extend(told.as_ref().map_or([0; HINT_LEN], |told| told.hint));
-            at += len as u64;
+            at += u64::from(len);
         }
+        self.told.iter().flatten().for_each(|told| out.extend_from_slice(&told.words));
         self.told.iter().flatten().for_each(|told| out.extend_from_slice(&told.facts));
         out
     }

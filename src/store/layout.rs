@@ -880,7 +880,7 @@ pub(super) fn array_at<const N: usize>(b: &[u8], at: usize) -> [u8; N] {
     array
 }
 
-fn u16_at(b: &[u8], at: usize) -> u16 {
+pub(super) fn u16_at(b: &[u8], at: usize) -> u16 {
     u16::from_le_bytes(array_at(b, at))
 }
 

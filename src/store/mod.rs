@@ -32,7 +32,9 @@ mod pack;
 pub use copy::{Change, Compacted, Copied};
 pub use file::FileStorage;
 pub use house::{Freed, Progress, Usage};
-pub use index::{FACTS_LEN_MAX, HINT_LEN, Hint, INDEX_EVERY, Listed, Newest, Test, Told};
+pub use index::{
+    FACTS_LEN_MAX, HINT_LEN, Hint, INDEX_EVERY, Listed, Newest, Sieve, Told, WORDS_LEN_MAX,
+};
 pub use layout::Exit;
 pub use reader::{Item, Reader, Source, Unchecked, Why};
 pub use repair::{KEPT_MAX, Repaired, repair};

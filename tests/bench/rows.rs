@@ -299,7 +299,7 @@ pub fn list(bench: &Bench) -> Vec<Row> {
     let newest = &ids[7][..13];
     let all = SESSIONS as usize;
     // How many sessions are tagged, failed, of a day, and so on, `sessions::many` says.
-    let rows: [(&str, &[&str], usize, u64, bool); 15] = [
+    let rows: [(&str, &[&str], usize, u64, bool); 25] = [
         ("il list, 20 newest of 100,000, cold", &["list"], 21, 10, true),
         ("il last, of 100,000, cold", &["last"], 0, 10, true),
         ("il show, by the beginning of an id, cold", &["show", newest], 0, 10, true),
@@ -311,6 +311,40 @@ pub fn list(bench: &Bench) -> Vec<Row> {
         ("il list --agent of none in 100,000", &["list", "--agent", "aider"], 0, 50, false),
         ("il list --project of none in 100,000", &["list", "--project", "other"], 0, 50, false),
         ("il list --here of none in 100,000", &["list", "--here"], 0, 50, false),
+        ("il list --model of none in 100,000", &["list", "--model", "sonnet"], 0, 50, false),
+        ("il list --search of none in 100,000", &["list", "--search", "zebra"], 0, 50, false),
+        (
+            "il list --search of one in 100,000",
+            &["list", "--search", "since change 4711:"],
+            2,
+            50,
+            false,
+        ),
+        ("il list --file of none in 100,000", &["list", "--file", "/home/me/other"], 0, 50, false),
+        (
+            "il list --file of 5 in 100,000",
+            &["list", "--file", "/home/me/src/project-07/crates/core/tools/report-11.py"],
+            6,
+            50,
+            false,
+        ),
+        (
+            "il why, of 2 in 100,000",
+            &["why", "/home/me/src/project-07/crates/core/src/part-11"],
+            3,
+            50,
+            false,
+        ),
+        ("il why, of none in 100,000", &["why", "/home/me/src/project-07/x"], 0, 50, false),
+        ("il stats of 5 in 100,000", &["stats", "--tag", "rare"], 0, 50, false),
+        ("il stats of none in 100,000", &["stats", "--search", "zebra"], 0, 50, false),
+        (
+            "il search in 5 of 100,000",
+            &["search", "--tag", "rare", "--in", "screen", "passed"],
+            6,
+            50,
+            false,
+        ),
         (
             "il list of the first day of 100,000",
             &["list", "--before", "2026-01-01T23:59:59Z", "--all"],

@@ -61,7 +61,8 @@ fn fill(dir: &Path, count: u32) {
         };
         let mut writer = store.begin(&new).expect("a new session");
         let _ = writer.append(StreamId::STDOUT, 1000, b"all tests passed\r\n");
-        let _ = writer.append(StreamId::META, 1_000_000, ended.to_json().as_bytes());
+        let ended_json = with_changes(&ended.to_json(), number);
+        let _ = writer.append(StreamId::META, 1_000_000, ended_json.as_bytes());
         let code = ended.ending.and_then(|ending| ending.exit_code).unwrap_or(0);
         writer.end(Exit::Code(code.into()), start_us + 1_000_000).expect("an end");
         // As old as an index gets: the session after the last one would have had it written anew.
@@ -135,6 +136,18 @@ fn metas(number: u32) -> (Meta, Meta) {
         });
     }
     (begun, ended)
+}
+
+/// What is known of session `number`, and, if it is an agent's, the five files that it changed.
+fn with_changes(json: &str, number: u32) -> String {
+    if number % 5 >= 2 {
+        return json.to_owned();
+    }
+    let part = number % 501;
+    let file = |n| format!(r#"{{"path":"crates/core/src/part-{part}/{n}.rs","op":"M","plus":1}}"#);
+    let files = [0, 1, 2, 3, 4].map(file).join(",");
+    let rest = json.strip_suffix('}').expect("an object");
+    format!(r#"{rest},"changes":{{"files":[{files}],"files_changed":5,"insertions":5}}}}"#)
 }
 
 /// A store's file whose disk is waited for now and then.

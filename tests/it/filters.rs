@@ -269,6 +269,11 @@ fn check_lists(house: &House, what: &str) {
         Filter { tags: vec!["x".into(), "y".into()], ..Filter::default() },
         Filter { file: Some("/r/shop/src".into()), ..Filter::default() },
         Filter { search: text("hello"), ..Filter::default() },
+        Filter { search: text("Hello"), ..Filter::default() },
+        Filter { search: text("nnn"), ..Filter::default() },
+        Filter { model: text("PUS"), ..Filter::default() },
+        Filter { model: text("sonnet"), ..Filter::default() },
+        Filter { model: text(""), file: Some("/r/shop".into()), ..Filter::default() },
     ];
     for filter in &filters {
         let asked = library.sessions().expect("sessions").filter(|s| s.matches(filter));
@@ -276,6 +281,10 @@ fn check_lists(house: &House, what: &str) {
         let listed = library.listed(filter, true).expect("a list");
         let listed: Vec<String> = listed.map(|session| shown(&session)).collect();
         assert_eq!(listed, asked, "{what}: {filter:?}");
+        let candidates = library.candidates(filter).expect("sessions");
+        let meant = candidates.filter(|s| s.matches(filter));
+        let meant: Vec<String> = meant.map(|session| shown(&session)).collect();
+        assert_eq!(meant, asked, "{what}: {filter:?}");
     }
     for session in library.sessions().expect("sessions") {
         let id = session.id.to_string();

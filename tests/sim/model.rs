@@ -3,7 +3,7 @@
 use intentloop::hash::crc32c;
 use intentloop::store::storage::Storage;
 use intentloop::store::{
-    Chain, Entry, Hint, Item, Listed, Problem, State, Store, StreamId, Told, salvage_from,
+    Chain, Entry, Hint, Item, Listed, Problem, Sieve, State, Store, StreamId, Told, salvage_from,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -90,7 +90,25 @@ pub fn told_of(store: &Store, entry: &Entry) -> Option<Told> {
     let facts = [t_us.to_le_bytes().as_slice(), &crc32c(0, &meta).to_le_bytes()].concat();
     let mut hint = Hint::default();
     hint[..facts.len()].copy_from_slice(&facts);
-    Some(Told { hint, facts })
+    // Words of any length, none among them.
+    let words = facts[8..].repeat(usize::from(facts[8]));
+    Some(Told { hint, words, facts })
+}
+
+/// Lets through what the index tells so of.
+struct Only<'a> {
+    told: &'a Told,
+    words: &'a dyn Fn(&[u8]) -> bool,
+}
+
+impl Sieve for Only<'_> {
+    fn passes(&self, _: i64, hint: &Hint) -> bool {
+        *hint == self.told.hint
+    }
+
+    fn words_pass(&self) -> Option<&dyn Fn(&[u8]) -> bool> {
+        Some(self.words)
+    }
 }
 
 impl Model {
@@ -179,7 +197,7 @@ impl Model {
             }
             let Some(told) = told else { continue };
             let mut newest = newest()?;
-            let is_it = |_: i64, hint: &Hint| *hint == told.hint;
+            let is_it = Only { told: &told, words: &|words| words == told.words };
             if !std::iter::from_fn(|| newest.next_where(&is_it)).any(|it| it.entry.id == entry.id) {
                 return Err(format!("session {:02x?}: passed over", &entry.id[14..]));
             }

@@ -19,7 +19,7 @@ use crate::store::{Source, Unchecked};
 use crate::sys::time;
 use crate::time::WallTime;
 pub use many::{THREADS_MAX, Told};
-use needle::Needle;
+pub(super) use needle::Needle;
 use scan::Scan;
 
 /// Most bytes of a line that a hit carries.

@@ -7,7 +7,7 @@ use crate::sys::pair::{self, Probe};
 
 /// A word or phrase, never empty.
 #[derive(Clone, Debug)]
-pub(super) struct Needle {
+pub(in crate::library) struct Needle {
     /// Each letter as it may be written, all ways of it equally long.
     letters: Vec<(Vec<u8>, Vec<u8>)>,
     len: usize,
@@ -17,7 +17,7 @@ pub(super) struct Needle {
 
 impl Needle {
     /// A word, found in any case unless it has a capital in it. None if it is empty.
-    pub(super) fn new(word: &str) -> Option<Needle> {
+    pub(in crate::library) fn new(word: &str) -> Option<Needle> {
         let exact = word.chars().any(char::is_uppercase);
         let letters: Vec<_> = word.chars().map(|c| ways(c, exact)).collect();
         let mut probes: Vec<(u32, Probe)> = Vec::new();
@@ -41,7 +41,7 @@ impl Needle {
     }
 
     /// Where it is first found in `hay` at or after `from`.
-    pub(super) fn find(&self, hay: &[u8], from: usize) -> Option<Range<usize>> {
+    pub(in crate::library) fn find(&self, hay: &[u8], from: usize) -> Option<Range<usize>> {
         let at = pair::find(hay, from, &self.pair, |at| self.is_at(hay, at))?;
         Some(at..at + self.len)
     }
