@@ -275,3 +275,50 @@ fn on_many_threads_the_hits_come_in_the_order_of_the_sessions() {
         }
     }
 }
+
+/// Of text that is kept a damaged part is not found and stands beside nothing that is found,
+/// wherever in it the damage is; all else is found.
+#[test]
+fn damaged_text_is_never_shown() {
+    const RECORDS: usize = 40;
+    let house = House::new();
+    let store = Store::open(&house.dir(), Access::Write).expect("a store");
+    let id = SessionId::new((START_US / 1000) as u64, [7; 10]);
+    let new = NewSession { id: id.0, start_us: START_US, label: [0; 16], meta: b"{}" };
+    let mut writer = store.begin(&new).expect("a session");
+    let mut len = 0;
+    for number in 0..RECORDS {
+        // Some are handed over unchecked, some are too short for that.
+        let line = format!("record-{number} filler\n");
+        let lines = line.repeat(9_000 / line.len() * (1 + number % 3) / 2);
+        let text = format!("record-{number} needle\n{lines}record-{number} the end\n");
+        writer.append(StreamId::TEXT, number as u64, text.as_bytes());
+        len += text.len();
+    }
+    let meta = format!(r#"{{"v":1,"argv":["make"],"text":{{"v":1,"off":0,"len":{len}}}}}"#);
+    writer.append(StreamId::META, 1, meta.as_bytes());
+    writer.end(Exit::Code(0), START_US + 1_000_000).expect("an end");
+    drop(store);
+
+    let path = house.dir().join(intentloop::store::FILE_NAME);
+    let sound = std::fs::read(&path).expect("the store");
+    let found = || stdout(&mut house.il(&["search", "--context", "3", "needle"]));
+    assert_eq!(found().matches(" needle").count(), RECORDS);
+    for number in [0, 7, 8, 9, RECORDS - 1] {
+        let word = format!("record-{number} ");
+        let mut bytes = sound.clone();
+        for at in 0..bytes.len() - word.len() {
+            if sound[at..].starts_with(word.as_bytes()) {
+                // The lines stay as they are, all but one letter in each.
+                bytes[at + word.len()] ^= 1;
+            }
+        }
+        assert_ne!(bytes, sound);
+        std::fs::write(&path, &bytes).expect("a damaged store");
+        let found = found();
+        assert!(!found.contains(&word), "record {number}: {found}");
+        let hits = found.matches(" needle").count();
+        // A page may be lost with its neighbours' ends on it.
+        assert!((RECORDS - 4..RECORDS).contains(&hits), "record {number}: {hits} hits");
+    }
+}
