@@ -104,9 +104,12 @@ impl Library {
         let mut hint = "say more of one of these:".to_owned();
         for entry in found {
             let session = self.load(entry);
-            let command = line::cut(&line::words(&session.meta.argv), 40);
+            let imported = session.meta.imported.as_ref();
+            let prompt = imported.and_then(|imported| imported.prompt.as_deref()).map(line::clean);
+            let what = prompt.unwrap_or_else(|| line::words(&session.meta.argv));
+            let what = line::cut(&what, 40);
             let full = SessionId(session.entry.id);
-            hint.push_str(&format!("\n  {full}  {}  {command}", session.meta.started.local()));
+            hint.push_str(&format!("\n  {full}  {}  {what}", session.meta.started.local()));
         }
         if more {
             hint.push_str("\n  and more");
