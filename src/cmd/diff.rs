@@ -72,11 +72,17 @@ fn run(args: Args, global: &Global) -> Result<u8> {
     if let Some(number) = args.turn {
         return of_turn(&library, &session, number, args.stat);
     }
-    let session = library.with_changes(session);
+    let mut session = library.with_changes(session);
+    let edits = if is_told(&session) { library.edits(&session) } else { None };
+    if let Some(edits) = &edits {
+        session.changes = Some(edits.changes());
+    }
     let changes = changes(&session)?;
     let mut diff = Vec::new();
-    if !args.stat {
-        library.copy(&session, "diff", &mut diff)?;
+    match &edits {
+        _ if args.stat => {}
+        Some(edits) => diff.extend(edits.diff.as_bytes()),
+        None => drop(library.copy(&session, "diff", &mut diff)?),
     }
     show(changes, diff, args.stat)?;
     let mut notes: Vec<String> = changes
@@ -87,8 +93,32 @@ fn run(args: Args, global: &Global) -> Result<u8> {
     if changes.cut {
         notes.push("it is longer than this; what follows was not kept".to_owned());
     }
+    notes.extend(edits.iter().flat_map(|edits| doubts(edits, "the session")));
     note(&notes);
     Ok(0)
+}
+
+/// Whether only the session itself can tell what it changed: nobody has looked at a repository.
+fn is_told(session: &Session) -> bool {
+    session.status != Status::Running
+        && session.changes.as_ref().is_none_or(|changes| changes.told)
+        && (session.meta.imported.is_some() || session.meta.repository.is_none())
+}
+
+/// What is not sure of the changes that tool calls tell.
+fn doubts(edits: &Edits, whose: &str) -> Vec<String> {
+    if edits.whole {
+        return Vec::new();
+    }
+    let mut notes = vec![format!("this is what the tool calls of {whose} wrote")];
+    for path in &edits.untold {
+        notes.push(format!("{} was changed too; how is not told", line::clean(path)));
+    }
+    if edits.commands > 0 {
+        let ran = line::count(edits.commands, "command");
+        notes.push(format!("what its {ran} changed is not in it"));
+    }
+    notes
 }
 
 /// Prints the list of files, or the diff.
@@ -132,6 +162,7 @@ fn of_turn(library: &Library, session: &Session, number: u32, only_stat: bool) -
     let sum = |of: fn(&FileChange) -> Option<u64>| {
         edits.files.iter().filter_map(of).fold(0, u64::saturating_add)
     };
+    let notes = doubts(&edits, &format!("turn {number}"));
     let changes = Changes {
         files_count: edits.files.len() as u64,
         plus: sum(|file| file.plus),
@@ -140,17 +171,6 @@ fn of_turn(library: &Library, session: &Session, number: u32, only_stat: bool) -
         ..Changes::default()
     };
     show(&changes, edits.diff.into_bytes(), only_stat)?;
-    if edits.whole {
-        return Ok(0);
-    }
-    let mut notes = vec![format!("this is what the tool calls of turn {number} wrote")];
-    for path in &edits.untold {
-        notes.push(format!("{} was changed too; how is not told", line::clean(path)));
-    }
-    if edits.commands > 0 {
-        let ran = line::count(edits.commands, "command");
-        notes.push(format!("what its {ran} changed is not in it"));
-    }
     note(&notes);
     Ok(0)
 }
@@ -161,7 +181,9 @@ fn changes(session: &Session) -> Result<&Changes> {
     match &session.changes {
         Some(Changes { unknown: Some(why), .. }) => Err(cannot().why(line::clean(why))),
         Some(changes) => Ok(changes),
-        None if session.meta.imported.is_some() => Err(cannot().why("it was imported")),
+        None if session.meta.imported.is_some() => {
+            Err(cannot().why("it was imported, and does not tell of any"))
+        }
         None if session.meta.repository.is_none() => {
             Err(cannot().why("it did not begin in a repository"))
         }
@@ -190,7 +212,8 @@ fn stat(changes: &Changes) -> Vec<u8> {
         let name = line::cut(name, name_columns);
         let pad = " ".repeat(name_columns.saturating_sub(line::width(&name)));
         let (Some(plus), Some(minus)) = (file.plus, file.minus) else {
-            out.push_str(&format!(" {name}{pad} | binary\n"));
+            let what = if changes.told { "not told" } else { "binary" };
+            out.push_str(&format!(" {name}{pad} | {what}\n"));
             continue;
         };
         let signs = |count: u64, sign: &str| {

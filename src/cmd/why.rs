@@ -2,7 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{JSON_VERSION, home, print, screen};
 use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
@@ -79,8 +79,7 @@ fn run(args: Args, global: &Global) -> Result<u8> {
 
 /// What a session changed of a file, or of all in a directory.
 fn changes_of(session: &Session, path: &Path) -> Vec<FileChange> {
-    let Some(repository) = &session.meta.repository else { return Vec::new() };
-    let root = PathBuf::from(&repository.root);
+    let Some(root) = session.root() else { return Vec::new() };
     let files = session.changes.iter().flat_map(|changes| &changes.files);
     files.filter(|file| root.join(&file.path).starts_with(path)).cloned().collect()
 }

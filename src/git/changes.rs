@@ -4,7 +4,7 @@ use super::snapshot::{Answer, DIFF_LEN_MAX, Shadow, Snapshot};
 use crate::json::{Object, Value};
 
 /// Most files and commits that are named; there may be more.
-const NAMED_MAX: usize = 1000;
+pub const NAMED_MAX: usize = 1000;
 
 /// A file that is not as it was.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,6 +47,9 @@ pub struct Changes {
     pub left_out: Vec<String>,
     /// The diff is longer than what was kept of it.
     pub cut: bool,
+    /// It is what the session's own conversation tells, for nobody has looked at the files. These
+    /// are told from the repository's root, else from the directory it worked in.
+    pub told: bool,
 }
 
 impl Shadow {
@@ -164,6 +167,9 @@ impl Changes {
         if self.cut {
             out.insert("cut", true);
         }
+        if self.told {
+            out.insert("told", true);
+        }
         Value::Object(out)
     }
 
@@ -190,6 +196,7 @@ impl Changes {
                 .collect(),
             left_out: items("left_out").filter_map(|p| p.as_str().map(str::to_owned)).collect(),
             cut: value.get("cut").and_then(Value::as_bool) == Some(true),
+            told: value.get("told").and_then(Value::as_bool) == Some(true),
         }
     }
 }

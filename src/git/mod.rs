@@ -7,7 +7,7 @@ mod head;
 mod index;
 mod snapshot;
 
-pub use changes::{Changes, Commit, FileChange};
+pub use changes::{Changes, Commit, FileChange, NAMED_MAX};
 pub use early::Early;
 pub use head::find;
 pub use snapshot::{Shadow, Snapshot};

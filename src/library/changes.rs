@@ -9,6 +9,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::edits::Edits;
 use super::{Library, Session};
 use crate::error::Result;
 use crate::git::{Changes, Early, Shadow, Snapshot};
@@ -28,6 +29,8 @@ const RETRY: Duration = Duration::from_millis(50);
 const START_DELAY: Duration = Duration::from_millis(20);
 /// How long the changes of a session that has just ended are waited for.
 const WAIT_MAX: Duration = Duration::from_secs(30);
+/// What a session changed is added to it sooner after its end, or is waited for.
+const RECENT_US: i64 = 60_000_000;
 /// A directory that a process has left behind is removed after this.
 const STALE: Duration = Duration::from_secs(7 * 86_400);
 /// The beginning of the names of those directories.
@@ -137,6 +140,14 @@ fn write(
     Ok(())
 }
 
+/// Whether the changes of a session may have been added since it was loaded.
+pub(super) fn may_have_changes(session: &Session) -> bool {
+    let ended_us = session.meta.ending.as_ref().map_or(0, |ending| ending.ended.unix_us);
+    session.changes.is_none()
+        && session.meta.repository.is_some()
+        && time::wall().unix_us.saturating_sub(ended_us) < RECENT_US
+}
+
 fn directories(home: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(home) else { return Vec::new() };
     let ours = entries.filter_map(|entry| {
@@ -163,11 +174,22 @@ fn is_held(lock: &File) -> bool {
 }
 
 impl Library {
+    /// What a session wrote as its own conversation tells it: of sessions whose repository nobody
+    /// has looked at. None if that tells of no change.
+    pub fn edits(&self, session: &Session) -> Option<Edits> {
+        let root = session.root().unwrap_or(Path::new(""));
+        let cwd = session.meta.cwd.as_deref().map_or(root, Path::new);
+        Edits::of_all(&self.conversation(session), cwd, root)
+    }
+
     /// The session, with its changes if they are being taken at this moment: they are waited for,
     /// half a minute at most.
     pub fn with_changes(&self, session: Session) -> Session {
         let Some(home) = self.store.path().parent().map(Path::to_owned) else { return session };
         let dir = home.join(format!("{PREFIX}{}", session.id));
+        if !may_have_changes(&session) && !dir.exists() {
+            return session;
+        }
         let ended = session.status != crate::session::Status::Running;
         let deadline = Instant::now() + WAIT_MAX;
         while ended && Instant::now() < deadline {

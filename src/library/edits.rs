@@ -1,14 +1,15 @@
-//! What the tool calls of one turn say that they wrote, as a diff. Pure: events in, text out.
+//! What the tool calls of a turn, or of all, say that they wrote, as a diff. Pure: events in, text
+//! out.
 //!
 //! An agent's transcript tells which text took the place of which, not on which line, and nothing of
 //! what its commands did. Where it has the whole of a new file, the diff is exact.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::facts::absolute;
 use crate::event::{Body, Event, FileOp, ToolCall, ToolCategory};
-use crate::git::FileChange;
+use crate::git::{Changes, FileChange, NAMED_MAX};
 use crate::json::Value;
 
 /// The names under which tools take text to be replaced, and what takes its place.
@@ -48,6 +49,24 @@ impl Edits {
     /// Of the turn of this number, whose agent began in `cwd`; paths are told as seen from `root`.
     /// None if there is no such turn.
     pub fn of_turn(events: &[Event], turn: u32, cwd: &Path, root: &Path) -> Option<Edits> {
+        let of_it: Vec<&Event> = events.iter().filter(|event| event.turn == Some(turn)).collect();
+        (!of_it.is_empty()).then(|| Edits::of(events, of_it, cwd, root))
+    }
+
+    /// Of all of a session, but for what the user went back behind. Where its program took diffs
+    /// with git, each of them since the last commit, the last of each file counts. None if it tells
+    /// of no change.
+    pub fn of_all(events: &[Event], cwd: &Path, root: &Path) -> Option<Edits> {
+        if has_iterations(events) {
+            return Edits::of_iterations(events);
+        }
+        let live = events.iter().filter(|event| !event.abandoned).collect();
+        let edits = Edits::of(events, live, cwd, root);
+        (!edits.files.is_empty() || !edits.untold.is_empty()).then_some(edits)
+    }
+
+    /// Of some of the events of a session.
+    fn of(events: &[Event], of_it: Vec<&Event>, cwd: &Path, root: &Path) -> Edits {
         let mut worked = HashSet::new();
         for event in events {
             if let Body::ToolResult(result) = &event.body
@@ -55,10 +74,6 @@ impl Edits {
             {
                 worked.insert(id);
             }
-        }
-        let of_it: Vec<&Event> = events.iter().filter(|event| event.turn == Some(turn)).collect();
-        if of_it.is_empty() {
-            return None;
         }
         let mut turn = Turn { cwd, root, files: Vec::new(), untold: Vec::new(), commands: 0 };
         for event in &of_it {
@@ -82,7 +97,36 @@ impl Edits {
                 }
             }
         }
-        Some(turn.into_edits())
+        turn.into_edits()
+    }
+
+    fn of_iterations(events: &[Event]) -> Option<Edits> {
+        let numbers: BTreeSet<u32> = events.iter().filter_map(|event| event.iter).collect();
+        let mut all = Edits { whole: true, ..Edits::default() };
+        let mut sections: Vec<&str> = Vec::new();
+        let each: Vec<Edits> =
+            numbers.into_iter().filter_map(|n| Edits::of_iteration(events, n)).collect();
+        for edits in &each {
+            for section in sections_of(&edits.diff) {
+                match sections.iter_mut().find(|known| head_of(known) == head_of(section)) {
+                    Some(known) => *known = section,
+                    None => sections.push(section),
+                }
+            }
+            for file in &edits.files {
+                match all.files.iter_mut().find(|known| known.path == file.path) {
+                    Some(known) => known.clone_from(file),
+                    None => all.files.push(file.clone()),
+                }
+            }
+        }
+        for section in sections {
+            all.diff.push_str(section);
+            if !all.diff.ends_with('\n') {
+                all.diff.push('\n');
+            }
+        }
+        (!all.diff.is_empty() || !all.files.is_empty()).then_some(all)
     }
 
     /// Of the iteration of this number of a loop that keeps its own diffs. None if the session has
@@ -109,6 +153,44 @@ impl Edits {
         });
         Some(Edits { files: files.collect(), diff, whole: true, ..Edits::default() })
     }
+
+    /// As it is kept beside what git tells of other sessions: with the files of which it is not
+    /// told how they changed.
+    pub fn changes(&self) -> Changes {
+        let untold = self.untold.iter().map(|path| FileChange {
+            path: path.clone(),
+            op: Op::Modify.as_str().to_owned(),
+            ..FileChange::default()
+        });
+        let sum = |of: fn(&FileChange) -> Option<u64>| {
+            self.files.iter().filter_map(of).fold(0, u64::saturating_add)
+        };
+        Changes {
+            told: true,
+            files_count: (self.files.len() + self.untold.len()) as u64,
+            plus: sum(|file| file.plus),
+            minus: sum(|file| file.minus),
+            files: self.files.iter().cloned().chain(untold).take(NAMED_MAX).collect(),
+            ..Changes::default()
+        }
+    }
+}
+
+/// The parts of a diff that are about one file each, whatever stands before the first.
+fn sections_of(diff: &str) -> impl Iterator<Item = &str> {
+    const HEAD: &str = "\ndiff --git ";
+    let mut rest = diff;
+    std::iter::from_fn(move || {
+        let end = rest.find(HEAD).map_or(rest.len(), |at| at + 1);
+        let (section, after) = rest.split_at(end);
+        rest = after;
+        (!section.is_empty()).then_some(section)
+    })
+}
+
+/// The line that says which file a part is about.
+fn head_of(section: &str) -> &str {
+    section.lines().next().unwrap_or_default()
 }
 
 /// Whether a session is one of iterations, each with a diff of its own.
@@ -121,6 +203,16 @@ enum Op {
     Create,
     Modify,
     Delete,
+}
+
+impl Op {
+    fn as_str(self) -> &'static str {
+        match self {
+            Op::Create => "create",
+            Op::Modify => "modify",
+            Op::Delete => "delete",
+        }
+    }
 }
 
 /// What is known of one file.
@@ -396,14 +488,9 @@ impl Touched {
             lines.filter(|(sign, _)| *sign == wanted).count() as u64
         };
         let whole = self.whole.as_ref().map_or(0, |whole| whole.lines().count()) as u64;
-        let op = match self.op {
-            Op::Create => "create",
-            Op::Modify => "modify",
-            Op::Delete => "delete",
-        };
         FileChange {
             path: self.path.clone(),
-            op: op.to_owned(),
+            op: self.op.as_str().to_owned(),
             plus: Some(whole + count('+')),
             minus: Some(count('-')),
         }

@@ -60,9 +60,15 @@ impl Session {
 
     /// The files that it changed, as absolute paths.
     pub fn changed_files(&self) -> impl Iterator<Item = PathBuf> + '_ {
-        let root = self.meta.repository.as_ref().map(|repository| Path::new(&repository.root));
         let files = self.changes.iter().flat_map(|changes| &changes.files);
-        files.filter_map(move |file| Some(root?.join(&file.path)))
+        files.filter_map(|file| Some(self.root()?.join(&file.path)))
+    }
+
+    /// Where the paths of the files it changed begin: at its repository's root, or, where none is
+    /// known of, in the directory that it worked in.
+    pub fn root(&self) -> Option<&Path> {
+        let root = self.meta.repository.as_ref().map(|repository| Path::new(&repository.root));
+        root.or_else(|| self.meta.cwd.as_deref().map(Path::new))
     }
 
     /// The files that the command line seems to name: its words that look like paths.

@@ -4,12 +4,14 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use super::derive;
+use super::edits::Edits;
 use crate::error::{Error, Result};
 use crate::event::{Body, Evidence, MessageForm};
 use crate::format::native::{File, Foreign};
 use crate::format::recording::{Action, OwnedAction, Recording};
+use crate::git::Changes;
 use crate::hash::sha256;
-use crate::json::write_object;
+use crate::json::{self, Object, Value, write_object};
 use crate::session::{
     Derived, Ending, Imported, ImportedFile, Meta, SessionId, Status, WindowSize,
 };
@@ -50,7 +52,11 @@ pub fn import(
         None => Exit::Unknown,
     };
     let end_us = session.ended.unwrap_or(started).unix_us;
-    put(store, id, format, &meta, (exit, end_us), &mut |writer| {
+    let text = match changes_of(&meta, session) {
+        Some(changes) => with_changes(&meta, &changes),
+        None => meta.to_json(),
+    };
+    put(store, id, format, (started, &text), (exit, end_us), &mut |writer| {
         write(writer, id, started, session, files, places)
     })
 }
@@ -111,7 +117,7 @@ pub fn import_recording(
     };
     let exit = exit.map_or(Exit::Unknown, |status| Exit::Code(status.clamp(0, 255) as u16));
     let end_us = started.plus_us(span).unix_us;
-    put(store, id, format, &meta, (exit, end_us), &mut |writer| {
+    put(store, id, format, (started, &meta.to_json()), (exit, end_us), &mut |writer| {
         recording.actions().try_for_each(|(time_us, action)| {
             let mut text = String::new();
             let (stream, bytes) = match action {
@@ -168,12 +174,28 @@ fn argv_of(command: &str) -> Vec<OsString> {
     }
 }
 
-/// Writes a session that ends like `end`: how, and when in microseconds since 1970.
+/// What a session changed, as far as it tells itself.
+fn changes_of(meta: &Meta, session: &Foreign) -> Option<Changes> {
+    let cwd = Path::new(meta.cwd.as_deref().unwrap_or_default());
+    Some(Edits::of_all(&session.events, cwd, cwd)?.changes())
+}
+
+fn with_changes(meta: &Meta, changes: &Changes) -> String {
+    let known = json::parse(meta.to_json().as_bytes()).unwrap_or_default();
+    let mut members = known.as_object().cloned().unwrap_or_else(Object::new);
+    members.insert("changes", changes.to_json());
+    let mut text = String::new();
+    Value::Object(members).write(&mut text);
+    text
+}
+
+/// Writes a session that began at `started`, of which `meta` is known and which ends like `end`:
+/// how, and when in microseconds since 1970.
 fn put(
     store: &Store,
     id: SessionId,
     format: &str,
-    meta: &Meta,
+    (started, meta): (WallTime, &str),
     (exit, end_us): (Exit, i64),
     write: &mut dyn FnMut(&mut Writer) -> Result<()>,
 ) -> Result<Taken> {
@@ -185,12 +207,11 @@ fn put(
             State::Ended(_) | State::Live => return Ok(Taken::Known(id)),
         }
     }
-    let text = meta.to_json();
     let mut writer = store.begin(&NewSession {
         id: id.0,
-        start_us: meta.started.unix_us,
+        start_us: started.unix_us,
         label: label(format),
-        meta: text.as_bytes(),
+        meta: meta.as_bytes(),
     })?;
     let written = write(&mut writer);
     let written = written.and_then(|()| match writer.end(exit, end_us)?.dropped {

@@ -3,13 +3,12 @@
 
 mod words;
 
-use super::{Library, Session, added, archive};
+use super::{Library, Session, added, archive, changes};
 use crate::error::Result;
 use crate::hash::crc32c;
 use crate::json::{self, Object, Value};
 use crate::session::{Derived, Ending, Filter, Imported, Intent, Meta, Repository, Status};
 use crate::store::{Entry, HINT_LEN, Hint, INDEX_EVERY, Listed, Sieve, Told};
-use crate::sys::time;
 use std::os::unix::ffi::OsStrExt;
 
 // A hint, all little-endian. Where a word is unknown its sum is 0, and that of a known one never.
@@ -95,22 +94,12 @@ impl Library {
         }
         let value = json::parse(&self.last_meta(entry)?).ok()?;
         let session = Session::known_by(*entry, Some(&value));
-        if archive::is_at_work(&session.meta) || may_have_changes(&session) {
+        if archive::is_at_work(&session.meta) || changes::may_have_changes(&session) {
             return None;
         }
         let (hint, words) = (hint_of(&session), words::of(&session.facts()));
         Some(Told { hint, words, facts: facts_of(&session.meta) })
     }
-}
-
-/// Whether what a session has changed may still be being taken.
-fn may_have_changes(session: &Session) -> bool {
-    /// That takes less.
-    const RECENT_US: i64 = 60_000_000;
-    let ended_us = session.meta.ending.as_ref().map_or(0, |ending| ending.ended.unix_us);
-    session.changes.is_none()
-        && session.meta.repository.is_some()
-        && time::wall().unix_us.saturating_sub(ended_us) < RECENT_US
 }
 
 /// The brief as JSON. What reads as nothing when it is missing is left out: a list of all sessions

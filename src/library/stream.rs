@@ -35,6 +35,11 @@ pub const STREAMS: [&str; 12] = [
 /// Bytes of the `ring` stream: the last of the output.
 pub const RING_LEN: usize = 256 * 1024;
 
+/// Whether the diff of a session is made of what its conversation tells.
+fn tells_diff(session: &Session) -> bool {
+    session.changes.as_ref().is_some_and(|changes| changes.told)
+}
+
 /// What was read of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Content {
@@ -65,6 +70,11 @@ impl Library {
             }
             _ => match self.stream_id(session, name) {
                 Some(stream) => self.copy_stream(session, stream, out),
+                None if name == "diff" && tells_diff(session) => {
+                    let mut copied = Copied::to(out);
+                    copied.add(&self.edits(session).unwrap_or_default().diff);
+                    copied.finish()
+                }
                 None => return Err(self.unknown_stream(session, name)),
             },
         };
@@ -73,13 +83,18 @@ impl Library {
 
     /// Whether the session has a stream of this name.
     pub fn has_stream(&self, session: &Session, name: &str) -> bool {
-        STREAMS.contains(&name) || self.stream_id(session, name).is_some()
+        STREAMS.contains(&name)
+            || self.stream_id(session, name).is_some()
+            || name == "diff" && tells_diff(session)
     }
 
     /// The names of the session's streams.
     pub fn stream_names(&self, session: &Session) -> Vec<String> {
         let mut names: Vec<String> = STREAMS.iter().map(|name| (*name).to_owned()).collect();
         names.extend(self.store.stream_names(&session.entry).into_iter().map(|(_, name)| name));
+        if tells_diff(session) && !names.iter().any(|name| name == "diff") {
+            names.push("diff".to_owned());
+        }
         names
     }
 

@@ -262,7 +262,7 @@ fn imported() -> Meta {
 
 const CHANGED: &str = r#""changes":{"files_changed":1,"insertions":1,"deletions":0,
 "files":[{"path":"f","op":"create","plus":1,"minus":0}],"commits":[{"id":"0","subject":"s"}],
-"left_out":["big"],"cut":true},"#;
+"left_out":["big"],"cut":true,"told":true},"#;
 
 /// Prints what has colours, a link, a title and a secret, and a word that the command line is without,
 /// for what was said there is not told of the screen again.

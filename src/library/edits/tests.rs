@@ -180,3 +180,105 @@ fn what_is_not_told_is_named() {
     assert_eq!((told.commands, told.untold), (2, vec!["n.ipynb".to_owned()]));
     assert_eq!(told.diff, "");
 }
+
+/// Events of one turn each, as `turn name args` a line.
+fn session(calls: &str) -> Vec<Event> {
+    let mut events = Vec::new();
+    for (n, line) in calls.lines().map(str::trim).enumerate() {
+        let id = n.to_string();
+        let [turn, name, args] = line.splitn(3, ' ').collect::<Vec<_>>()[..] else {
+            panic!("{line}")
+        };
+        let args = parse(args.as_bytes()).expect(args);
+        let call = Event::new(Source::Transcript, tool::call(Some(&id), name, args));
+        let result = ToolResult { call_id: Some(id), ok: Some(true), ..ToolResult::default() };
+        for mut event in [call, Event::new(Source::Transcript, result)] {
+            event.abandoned = turn.starts_with('-');
+            event.turn = turn.trim_start_matches('-').parse().ok();
+            events.push(event);
+        }
+    }
+    events
+}
+
+#[test]
+fn of_all_turns_what_is_left_of_them_is_told() {
+    let events = session(
+        r#"1 Write {"file_path":"/r/new","content":"a\nb\n"}
+        -2 Write {"file_path":"/r/regretted","content":"x"}
+        2 Edit {"file_path":"/r/new","old_string":"b","new_string":"c"}
+        3 NotebookEdit {"notebook_path":"/r/n.ipynb","new_source":"x"}
+        3 Bash {"command":"make"}"#,
+    );
+    let all = |events: &[Event]| Edits::of_all(events, Path::new("/r"), Path::new("/r"));
+    let edits = all(&events).expect("changes");
+    let tail: Vec<&str> = edits.diff.lines().skip(3).collect();
+    assert_eq!(tail, ["@@ @@ all of it, in place of what was there", "+a", "+c"]);
+    assert_eq!((edits.commands, edits.whole), (1, false));
+    let changes = edits.changes();
+    assert!(changes.told);
+    assert_eq!((changes.files_count, changes.plus, changes.minus), (2, 2, 0));
+    assert_eq!(
+        changes.files[1],
+        FileChange { path: "n.ipynb".into(), op: "modify".into(), ..FileChange::default() }
+    );
+    assert_eq!(all(&session(r#"1 Bash {"command":"make"}"#)), None);
+    assert_eq!(all(&[]), None);
+}
+
+/// One file more than are named.
+#[test]
+fn files_are_counted_beyond_those_that_are_named() {
+    for count in [NAMED_MAX, NAMED_MAX + 1] {
+        let lines =
+            (0..count).map(|n| format!(r#"1 Write {{"file_path":"/r/{n}","content":"x"}}"#));
+        let events = session(&lines.collect::<Vec<_>>().join("\n"));
+        let edits = Edits::of_all(&events, Path::new("/r"), Path::new("/r")).expect("changes");
+        let changes = edits.changes();
+        assert_eq!((changes.files_count, changes.files.len()), (count as u64, NAMED_MAX));
+    }
+}
+
+#[test]
+fn of_diffs_that_repeat_each_other_the_last_of_each_file_counts() {
+    let diff = |names: &[(&str, &str)]| {
+        let part = |(name, text): &(&str, &str)| {
+            format!(
+                "diff --git a/{name} b/{name}\n--- a/{name}\n+++ b/{name}\n@@ -1 +1 @@\n+{text}"
+            )
+        };
+        names.iter().map(part).collect::<Vec<_>>().join("\n")
+    };
+    let iteration = |n: u32, diff: &str, names: &[&str]| {
+        let mut git = crate::event::Git { files_changed: Some(1), ..Default::default() };
+        git.diff_ref =
+            parse(format!("{{\"text\":{}}}", json_string(diff)).as_bytes()).expect("JSON");
+        let mut events = vec![Event::new(Source::Transcript, git)];
+        events.extend(names.iter().map(|path| {
+            let change = crate::event::FileChange {
+                path: (*path).to_owned(),
+                plus: Some(n.into()),
+                ..Default::default()
+            };
+            Event::new(Source::Transcript, change)
+        }));
+        events.iter_mut().for_each(|event| event.iter = Some(n));
+        events
+    };
+    let mut events = iteration(1, &diff(&[("a", "1"), ("b", "1")]), &["a", "b"]);
+    events.extend(iteration(2, &diff(&[("c", "2"), ("a", "diff --git")]), &["c", "a"]));
+    events.extend(iteration(3, "", &[]));
+    let edits = Edits::of_all(&events, Path::new("/r"), Path::new("/r")).expect("changes");
+    let want = [("a", "diff --git"), ("b", "1"), ("c", "2")];
+    assert_eq!(edits.diff, diff(&want) + "\n");
+    assert!(edits.whole && edits.untold.is_empty());
+    let files: Vec<_> = edits.files.iter().map(|file| (&file.path[..], file.plus)).collect();
+    assert_eq!(files, [("a", Some(2)), ("b", Some(1)), ("c", Some(2))]);
+    assert_eq!(Edits::of_all(&iteration(1, "", &[]), Path::new("/r"), Path::new("/r")), None);
+}
+
+fn json_string(text: &str) -> String {
+    let mut out = String::new();
+    crate::json::Value::from(text).write(&mut out);
+    out
+}

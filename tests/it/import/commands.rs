@@ -144,7 +144,7 @@ fn show_prints_a_table_of_the_iterations() {
         &format!("Imported from: codeloops ({path})"),
         "Agent: Claude Code (sonnet)",
         "Iterations: 3",
-        "Directory: /home/user/projects/myapp",
+        "Directory: /home/user/projects/myapp (2 files changed, +5 -1)",
     ] {
         assert!(said.lines().any(|l| l == line), "{line} in {said}");
     }
@@ -157,6 +157,14 @@ ITER  TIME                 ACTOR        EXIT  DURATION  FILES  DECISION  FEEDBAC
 2     2025-01-27 15:31:44  Claude Code  101   12s       0      error     It does not compile: the crate is not in Cargo.toml.
 3     2025-01-27 15:32:14  Claude Code  0     32s       2      done      Port 0 is refused with an error.
 "
+    );
+    // The loop's own diffs, each since the last commit, are told once.
+    let diff = run(&mut home.il(&["diff", "--stat"]));
+    assert!(diff.status.success() && diff.stderr.is_empty());
+    assert_eq!(
+        String::from_utf8_lossy(&diff.stdout),
+        " src/port.rs   | 4 +++-\n tests/port.rs | 2 ++\n \
+         2 files changed, 5 insertions(+), 1 deletion(-)\n"
     );
 }
 

@@ -150,6 +150,53 @@ fn what_was_taken_is_whole() {
     }
 }
 
+/// Of what nobody has looked at, the tool calls tell what was changed.
+#[test]
+fn what_an_imported_session_changed_is_told() {
+    let (house, home) = (House::new(), home());
+    import(&house, &[home.path().join(".claude"), home.path().join(".gemini")]);
+    let taken = sessions(&house);
+    let ids: Vec<&str> = taken.iter().map(id).collect();
+    let changed: Vec<&str> = ids
+        .iter()
+        .copied()
+        .filter(|id| run(&mut house.il(&["diff", "--stat", id])).status.success())
+        .collect();
+    assert!(!changed.is_empty() && changed.len() < ids.len(), "{changed:?}");
+    for id in changed {
+        let diff = run(&mut house.il(&["diff", id]));
+        assert!(diff.status.success());
+        let said = String::from_utf8(diff.stderr).expect("UTF-8");
+        assert!(said.starts_with("il diff: this is what the tool calls of the session wrote\n"));
+        assert_eq!(diff.stdout, house.dump("diff", id));
+        let show = stdout(&mut house.il(&["show", "--json", id]));
+        let show: Value = serde_json::from_str(&show).expect("JSON");
+        assert_eq!(show["changes"]["told"], true);
+        assert!(show["streams"].as_array().expect("streams").contains(&"diff".into()));
+        let (cwd, file) = (&show["cwd"], &show["changes"]["files"][0]);
+        let text = |value: &Value| value.as_str().expect("a path").to_owned();
+        let path = Path::new(&text(cwd)).join(text(&file["path"]));
+        let path = path.to_str().expect("UTF-8");
+        let list = stdout(&mut house.il(&["list", "--all", "--json", "--file", path]));
+        assert!(list.contains(id), "{path}: {list}");
+        let why = stdout(&mut house.il(&["why", "--json", path]));
+        assert!(why.contains(id), "{path}: {why}");
+        // git takes what is told of a file that was made.
+        if file["op"] == "create" && !text(&file["path"]).starts_with('/') {
+            let tree = Scratch::new();
+            fs::write(tree.path().join("diff"), &diff.stdout).expect("a diff");
+            let mut git = std::process::Command::new("git");
+            git.env("GIT_CEILING_DIRECTORIES", tree.path().parent().expect("a directory"));
+            succeed(git.args(["apply", "diff"]).current_dir(tree.path()));
+            assert!(tree.path().join(text(&file["path"])).exists());
+        }
+    }
+    let not = ids.iter().find(|id| !run(&mut house.il(&["diff", id])).status.success());
+    let said = run(&mut house.il(&["diff", not.expect("one that changed nothing")]));
+    let said = String::from_utf8(said.stderr).expect("UTF-8");
+    assert!(said.contains(": it was imported, and does not tell of any\n"), "{said}");
+}
+
 /// Agents append to their files: what is imported later replaces what it goes on from.
 #[test]
 fn a_session_that_has_grown_stays_one() {
