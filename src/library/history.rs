@@ -2,8 +2,10 @@
 //! conversation that these give.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
+use super::import::is_taken;
 use super::{Library, Session, Taken, import};
 use crate::agent::{Agent, File, NoteKind, Scope, Transcript};
 use crate::error::Result;
@@ -14,7 +16,7 @@ use crate::time::WallTime;
 
 /// The sessions of agents that are in a store already, by agent and the agent's own id.
 #[derive(Debug, Default)]
-pub struct Known(HashMap<(String, String), Session>);
+pub struct Known(HashMap<(String, String), Vec<Session>>);
 
 impl Known {
     /// Those of a store.
@@ -22,11 +24,11 @@ impl Known {
     /// # Errors
     /// The catalog cannot be read.
     pub fn of(library: &Library) -> Result<Known> {
-        let mut known = HashMap::new();
+        let mut known: HashMap<_, Vec<Session>> = HashMap::new();
         for session in library.sessions()? {
             let agent = session.agent().map(str::to_owned);
             if let Some(key) = agent.zip(session.native_id().map(str::to_owned)) {
-                known.entry(key).or_insert(session);
+                known.entry(key).or_default().push(session);
             }
         }
         Ok(Known(known))
@@ -60,7 +62,7 @@ pub enum History {
     New,
     /// It was there, and has grown since: the longer one has taken its place.
     Grown,
-    /// It is there already: the same content, or recorded by il itself.
+    /// It is there already: the same content or more of it, or recorded by il itself.
     Known,
     /// Nobody said anything in it.
     Empty,
@@ -97,26 +99,63 @@ impl Library {
         let foreign = foreign(agent, transcript, &files, &places);
         let broken = foreign.broken.len() as u64;
         let key = foreign.id.clone().map(|id| (agent.name.to_owned(), id));
-        let before = key.as_ref().and_then(|key| known.0.get(key)).cloned();
-        // What il recorded has all that the agent wrote, and more.
-        if before.as_ref().is_some_and(Session::is_recorded) {
+        if is_taken(&self.store, agent.name, &foreign, &files)? {
             return Ok((History::Known, 0));
         }
+        let before = key.as_ref().and_then(|key| known.0.get(key)).map_or(&[][..], Vec::as_slice);
+        let Some(shorter) = self.shorter(before, &foreign.events, &files) else {
+            return Ok((History::Known, 0));
+        };
         let id = match import(&self.store, agent.name, from, &foreign, &files, &places)? {
             Taken::Known(_) => return Ok((History::Known, 0)),
             Taken::New(id) => id,
         };
+        for session in &shorter {
+            self.replace(session, id)?;
+        }
         if let Some(key) = key {
-            let session = self.find(Some(&id.to_string()))?;
-            known.0.insert(key, session);
+            let kept = known.0.entry(key).or_default();
+            kept.retain(|session| shorter.iter().all(|shorter| shorter.id != session.id));
+            kept.push(self.find(Some(&id.to_string()))?);
         }
-        match before {
-            Some(before) => {
-                self.replace(&before, id)?;
-                Ok((History::Grown, broken))
+        Ok((if shorter.is_empty() { History::New } else { History::Grown }, broken))
+    }
+
+    /// Of the sessions to which an agent gave the same id, those that say no more than these events.
+    /// What says anything else stays: it may be from a time before the agent rewrote its file. None
+    /// if one of them, or what il recorded, says all of it already, as a copy that has been kept
+    /// aside may.
+    fn shorter(
+        &self,
+        before: &[Session],
+        events: &[Event],
+        files: &[native::File<'_>],
+    ) -> Option<Vec<Session>> {
+        let (recorded, imported): (Vec<_>, Vec<_>) =
+            before.iter().partition(|session| session.is_recorded());
+        if !recorded.is_empty() {
+            // It may have gone on in several, and then without il.
+            let mut all = Said::default();
+            recorded.iter().for_each(|session| all.add(&self.conversation(session)));
+            if Said::of(events).answers().is_in(&all) {
+                return None;
             }
-            None => Ok((History::New, broken)),
         }
+        let said = Said::of(events);
+        let len = files.iter().map(|file| file.bytes.len() as u64).sum::<u64>();
+        let mut shorter = Vec::new();
+        for session in imported {
+            let old = Said::of(&self.conversation(session));
+            let old_files = session.meta.imported.iter().flat_map(|imported| &imported.files);
+            let is_longer = len > old_files.map(|file| file.len).sum();
+            match (said.is_in(&old), old.is_in(&said)) {
+                (true, true) if is_longer => shorter.push(session.clone()),
+                (true, _) => return None,
+                (false, true) => shorter.push(session.clone()),
+                (false, false) => {}
+            }
+        }
+        Some(shorter)
     }
 
     /// Removes what a longer session has replaced, unless a person has laid hands on it.
@@ -125,6 +164,48 @@ impl Library {
             self.remove(std::slice::from_ref(before), &mut |_| {})?;
         }
         Ok(())
+    }
+}
+
+/// What was said in a session, in any order, and how often: sums of words, those of answers and
+/// calls apart.
+#[derive(Debug, Default)]
+struct Said([HashMap<u64, u32>; 2]);
+
+impl Said {
+    fn of(events: &[Event]) -> Said {
+        let mut said = Said::default();
+        said.add(events);
+        said
+    }
+
+    fn add(&mut self, events: &[Event]) {
+        for event in events {
+            let (by, words) = match &event.body {
+                Body::UserMessage(message) => (0, ("user", message.text.as_str(), "")),
+                Body::AssistantMessage(message) => (1, ("assistant", message.text.as_str(), "")),
+                Body::ToolCall(call) => {
+                    (1, ("call", call.name.as_str(), call.call_id.as_deref().unwrap_or_default()))
+                }
+                _ => continue,
+            };
+            let mut hasher = DefaultHasher::new();
+            words.hash(&mut hasher);
+            *self.0[by].entry(hasher.finish()).or_default() += 1;
+        }
+    }
+
+    /// Without what the user said: of that a recording has the keys besides.
+    fn answers(mut self) -> Said {
+        self.0[0].clear();
+        self
+    }
+
+    fn is_in(&self, other: &Said) -> bool {
+        let pairs = self.0.iter().zip(&other.0);
+        let has =
+            |other: &HashMap<u64, u32>, sum, count| other.get(sum).is_some_and(|n| n >= count);
+        pairs.into_iter().all(|(own, other)| own.iter().all(|(sum, count)| has(other, sum, count)))
     }
 }
 

@@ -61,6 +61,17 @@ pub fn import(
     })
 }
 
+/// Whether the same content is in the store, whole.
+pub(super) fn is_taken(
+    store: &Store,
+    format: &str,
+    session: &Foreign,
+    files: &[File<'_>],
+) -> Result<bool> {
+    let entry = entry_of(store, id_of(format, session.started, files))?;
+    Ok(entry.is_some_and(|entry| entry.state != State::Lost))
+}
+
 /// Puts a terminal's recording into the store, unless the same content is there. `modified` is
 /// when its file was written: the end of a recording that does not say when it began.
 ///

@@ -228,6 +228,41 @@ fn a_session_that_has_grown_stays_one() {
     assert_eq!(sessions(&house).len(), after.len() + 1);
 }
 
+/// A copy that was kept aside, and a file that its agent has rewritten, take nothing away: whatever
+/// was said stays, and what is taken in again adds nothing.
+#[test]
+fn what_a_session_says_no_longer_stays() {
+    let (house, home) = (House::new(), home());
+    let path = home
+        .path()
+        .join(".claude/projects/-home-me-shop/6e8920b9-45a6-4d0f-bbbc-ea519d889205.jsonl");
+    let whole = fs::read_to_string(&path).expect("a transcript");
+    let lines: Vec<&str> = whole.split_inclusive('\n').collect();
+    let words = ["\"type\":\"assistant\"", "\"type\":\"text\""];
+    let spoken = |line: &&str| words.iter().all(|word| line.contains(word));
+    let last = lines.iter().rposition(spoken).expect("an answer");
+    let first = lines.iter().position(spoken).expect("an answer");
+    assert!(first < last);
+    let older: String = lines[..last].concat();
+    let rewritten: String = [&lines[..first], &lines[first + 1..]].concat().concat();
+    let more = r#"{"type":"user","message":{"role":"user","content":"And more?"}}"#;
+    let rewritten_and_more = format!("{rewritten}{more}\n");
+    let paths = [home.path().join(".claude")];
+    import(&house, &paths);
+    let count = sessions(&house).len();
+    let known = "Imported 0 sessions\n2 sessions were here already\n";
+    for (text, new) in [(&older, 0), (&whole, 0), (&rewritten, 0), (&rewritten_and_more, 1)] {
+        fs::write(&path, text).expect("another one");
+        let said = import(&house, &paths);
+        assert_eq!(said == known, new == 0, "{said}");
+        assert!(!said.contains("grown"), "{said}");
+        assert_eq!(import(&house, &paths), known);
+        assert_eq!(sessions(&house).len(), count + new);
+    }
+    fs::write(&path, &whole).expect("the first one");
+    assert_eq!(import(&house, &paths), known);
+}
+
 #[test]
 fn what_is_not_taken_is_told() {
     let (house, home) = (House::new(), Scratch::new());
