@@ -95,6 +95,14 @@ fn thread_of(path: &str) -> String {
     id.split(['_', '.']).next().unwrap_or_default().to_owned()
 }
 
+/// The thread that started the one whose rollout begins like this, if it is a subagent's.
+pub fn parent_of(head: &[u8]) -> Option<String> {
+    let first = head.split(|byte| *byte == b'\n').next()?;
+    let value = parse_lossy(first).ok()?;
+    let spawn = value.path(&["payload", "source", "subagent", "thread_spawn"])?;
+    spawn.str_at("parent_thread_id").map(str::to_owned)
+}
+
 pub(super) fn read(files: &[Long<'_>], _scope: &Scope<'_>, sink: &mut dyn Sink) -> Digest {
     let mut heads: Vec<Head> =
         files.iter().enumerate().filter_map(|(i, f)| Head::read(i, f)).collect();

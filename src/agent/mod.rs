@@ -6,7 +6,7 @@
 mod aider;
 mod claude;
 mod cline;
-mod codex;
+pub mod codex;
 mod copilot;
 mod cursor;
 mod detect;

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::import::{SESSION_LEN_MAX, Sum, progress, read};
+use crate::agent::codex::parent_of;
 use crate::agent::locate::{Base, Place, matches};
 use crate::agent::opencode_export::{Document, documents};
 use crate::agent::{AGENTS, Agent, File};
@@ -90,7 +92,46 @@ fn sessions(
         // A session's own file stands above those of its subagents.
         paths.sort_by_key(|path| (path.matches('/').count(), path.clone()));
     }
+    if agent.name == THREADS_AGENT {
+        let heads = |path: &str| start_of_file(&root.join(path)).and_then(|head| parent_of(&head));
+        adopt(&mut found, &heads);
+    }
     found
+}
+
+/// The agent whose subagents have files beside those of the session that started them.
+const THREADS_AGENT: &str = "codex";
+
+/// Bytes of a file in which its first record stands, instructions and all.
+const FIRST_RECORD_LEN_MAX: u64 = 256 << 10;
+
+/// How deep subagents may start others.
+const DEPTH_MAX: usize = 16;
+
+fn start_of_file(path: &Path) -> Option<Vec<u8>> {
+    let mut head = Vec::new();
+    let file = fs::File::open(path).ok()?;
+    file.take(FIRST_RECORD_LEN_MAX).read_to_end(&mut head).ok()?;
+    Some(head)
+}
+
+/// Puts the files of subagents to those of the session that started them, if that is there.
+/// `parent_of` tells by a path who that is.
+fn adopt(sessions: &mut BTreeMap<String, Vec<String>>, parent_of: &dyn Fn(&str) -> Option<String>) {
+    let parents: BTreeMap<String, String> = sessions
+        .iter()
+        .filter_map(|(key, paths)| Some((key.clone(), parent_of(paths.first()?)?)))
+        .filter(|(_, parent)| sessions.contains_key(parent))
+        .collect();
+    for child in parents.keys() {
+        let mut ancestors = std::iter::successors(parents.get(child), |key| parents.get(*key));
+        // Whose parents go round in a circle has none.
+        let oldest = ancestors.by_ref().take(DEPTH_MAX).last().cloned();
+        let (Some(oldest), None) = (oldest, ancestors.next()) else { continue };
+        if let Some(paths) = sessions.remove(child) {
+            sessions.entry(oldest).or_default().extend(paths);
+        }
+    }
 }
 
 fn walk(dir: &Path, below: &str, depth: usize, left: &mut usize, each: &mut dyn FnMut(&str)) {
@@ -250,4 +291,48 @@ pub(super) fn take_one(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Keys with their parents; the files of each session that is left.
+    fn check(parents: &[(&str, &str)], expected: &[&str]) {
+        let own = |key: &str| (key.to_owned(), vec![format!("{key}.jsonl")]);
+        let mut sessions = parents.iter().map(|(key, _)| own(key)).collect();
+        adopt(&mut sessions, &|path| {
+            let found = parents.iter().find(|(key, _)| path.strip_suffix(".jsonl") == Some(key));
+            found.map(|(_, parent)| (*parent).to_owned()).filter(|parent| !parent.is_empty())
+        });
+        let left: Vec<String> = sessions.values().map(|paths| paths.join(" ")).collect();
+        assert_eq!(left, expected, "{parents:?}");
+    }
+
+    #[test]
+    fn subagents_go_to_the_session_that_started_them() {
+        check(&[("a", "b"), ("b", "")], &["b.jsonl a.jsonl"]);
+        check(
+            &[("a", ""), ("b", "a"), ("c", "b"), ("d", "")],
+            &["a.jsonl b.jsonl c.jsonl", "d.jsonl"],
+        );
+        check(&[("a", "gone")], &["a.jsonl"]);
+        check(&[("a", "b"), ("b", "a")], &["a.jsonl", "b.jsonl"]);
+        check(&[("a", "a")], &["a.jsonl"]);
+    }
+
+    /// As deep as may be, and one deeper.
+    #[test]
+    fn ancestors_are_looked_for_up_to_the_limit() {
+        for (depth, left) in [(DEPTH_MAX, 1), (DEPTH_MAX + 1, 2)] {
+            let key = |n: usize| format!("{n:03}");
+            let mut sessions: BTreeMap<String, Vec<String>> =
+                (0..=depth).map(|n| (key(n), vec![key(n)])).collect();
+            adopt(&mut sessions, &|path| {
+                let n: usize = path.parse().expect("a number");
+                n.checked_sub(1).map(key)
+            });
+            assert_eq!(sessions.len(), left);
+        }
+    }
 }
