@@ -1,7 +1,10 @@
 //! `il list`: the sessions, newest first.
 
+use std::collections::HashMap;
+
 use super::filter::{Filtered, Flags, Typed};
 use super::{JSON_VERSION, home, print, screen};
+use crate::agent;
 use crate::cli::{Command, Flag, Global, Operands};
 use crate::error::{Error, Result};
 use crate::format::line;
@@ -52,6 +55,9 @@ impl Filtered for Args {
     }
 }
 
+/// Most sessions that are folded into one row.
+const FOLD_MAX: usize = 999;
+
 const HEADINGS: [&str; 9] =
     ["ID", "STATUS", "STARTED", "DURATION", "AGENT", "TURNS", "TOKENS", "PROJECT", "PROMPT"];
 
@@ -60,14 +66,31 @@ fn run(args: Args, global: &Global) -> Result<u8> {
     let limit = if args.all { usize::MAX } else { args.limit.unwrap_or(LIMIT_DEFAULT) };
     let now_us = time::wall().unix_us;
     let filter = args.filter.meant()?;
-    let mut sessions = library.listed(&filter, true)?.take(limit).peekable();
+    let folds = !args.all && !args.json;
+    let mut parents: HashMap<String, bool> = HashMap::new();
+    let mut is_child = |session: &Session| {
+        let Some(parent) = session.meta.parent.as_deref().filter(|_| folds) else { return false };
+        let known = parents.get(parent).copied();
+        known.unwrap_or_else(|| {
+            let found = library.find(Some(parent)).ok();
+            let is_listed = found.is_some_and(|s| s.agent().is_some() && s.matches(&filter));
+            parents.insert(parent.to_owned(), is_listed);
+            is_listed
+        })
+    };
+    let is_alike = |a: &Session, b: &Session| {
+        is_one_shot(a) && is_one_shot(b) && a.agent() == b.agent() && a.project() == b.project()
+    };
+    let own = library.listed(&filter, true)?.filter(|session| !is_child(session));
+    let alike_max = if folds && screen::is_terminal() { FOLD_MAX } else { 0 };
+    let mut sessions = folded(own, is_alike, alike_max).take(limit).peekable();
     if sessions.peek().is_none() && filter != Filter::default() {
         return Err(Error::nothing_found("no session is like that")
             .with_hint("'il list --all' shows the sessions there are"));
     }
     if args.json {
         let mut out = String::new();
-        for session in sessions {
+        for (session, _) in sessions {
             write_json(&session, now_us, &mut out);
             if out.len() >= screen::PIECE_LEN {
                 print(std::mem::take(&mut out))?;
@@ -75,12 +98,42 @@ fn run(args: Args, global: &Global) -> Result<u8> {
         }
         print(out)?;
     } else {
-        screen::table(&HEADINGS, sessions.map(|session| row(&session, now_us)))?;
+        screen::table(&HEADINGS, sessions.map(|(session, alike)| row(&session, alike, now_us)))?;
     }
     Ok(0)
 }
 
-fn row(session: &Session, now_us: i64) -> Vec<String> {
+/// Each run of sessions that are alike as its first one, and how many more there are; in one that
+/// is longer than `max`, so many.
+fn folded<T>(
+    mut sessions: impl Iterator<Item = T>,
+    is_alike: impl Fn(&T, &T) -> bool,
+    max: usize,
+) -> impl Iterator<Item = (T, usize)> {
+    let mut next = sessions.next();
+    std::iter::from_fn(move || {
+        let session = next.take()?;
+        next = sessions.next();
+        let mut alike = 0;
+        while alike < max && next.take_if(|other| is_alike(&session, other)).is_some() {
+            alike += 1;
+            next = sessions.next();
+        }
+        Some((session, alike))
+    })
+}
+
+/// Whether an agent was asked one thing, and nobody could have asked another.
+fn is_one_shot(session: &Session) -> bool {
+    let Some(derived) = &session.meta.derived else { return false };
+    let words: Vec<String> =
+        session.meta.argv.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let asks = agent::detect(&words).is_some_and(|found| found.prompt.is_some());
+    derived.counts.turns == 1 && (asks || session.meta.imported.is_some())
+}
+
+fn row(session: &Session, alike: usize, now_us: i64) -> Vec<String> {
+    let more = if alike > 0 { format!("(+{alike}) ") } else { String::new() };
     let unknown = || "-".to_owned();
     let derived = session.meta.derived.as_ref();
     let tokens = derived.filter(|derived| derived.counts.requests > 0);
@@ -95,7 +148,7 @@ fn row(session: &Session, now_us: i64) -> Vec<String> {
         derived.map_or_else(unknown, |d| d.counts.turns.to_string()),
         tokens.map_or_else(unknown, |n| n.to_string()),
         session.project().map_or_else(unknown, |project| line::clean(&project)),
-        prompt(session).map_or_else(|| line::words(&session.meta.argv), line::clean),
+        more + &prompt(session).map_or_else(|| line::words(&session.meta.argv), line::clean),
     ]
 }
 
@@ -137,4 +190,27 @@ fn write_json(session: &Session, now_us: i64, out: &mut String) {
         }
     });
     out.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_what_is_alike_are_folded() {
+        let check = |text: &str, max: usize, expected: &str| {
+            let alike = |a: &char, b: &char| a == b && a.is_lowercase();
+            let rows = folded(text.chars(), alike, max);
+            let rows: String = rows.map(|(c, alike)| format!("{c}{alike}")).collect();
+            assert_eq!(rows, expected, "{text}, {max} at most");
+        };
+        check("", 9, "");
+        check("a", 9, "a0");
+        check("aabaaa", 9, "a1b0a2");
+        check("AAb", 9, "A0A0b0");
+        check("aab", 0, "a0a0b0");
+        // At the limit, and one past it.
+        check("aaa", 2, "a2");
+        check("aaaa", 2, "a2a0");
+    }
 }

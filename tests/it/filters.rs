@@ -39,6 +39,31 @@ pub fn add(house: &House, unix_us: i64, code: u8, change: impl FnOnce(&mut Meta)
     id.to_string()
 }
 
+/// What an agent records while it works is a part of that.
+#[test]
+fn sessions_inside_an_agents_are_folded() {
+    let house = House::new();
+    let claude = |meta: &mut Meta| meta.argv = vec!["claude".into()];
+    let shell = |meta: &mut Meta| meta.argv = vec!["bash".into()];
+    let agent = add(&house, 1_000_000_000, 0, claude);
+    let inside = add(&house, 2_000_000_000, 1, |meta| meta.parent = Some(agent.clone()));
+    let shell = add(&house, 3_000_000_000, 0, shell);
+    let in_shell = add(&house, 4_000_000_000, 0, |meta| meta.parent = Some(shell.clone()));
+    let orphan = add(&house, 5_000_000_000, 0, |meta| meta.parent = Some("0".repeat(32)));
+    let list = |flags: &[&str]| {
+        let text = stdout(house.il(&["list"]).args(flags));
+        let mut ids: Vec<String> = text.lines().skip(1).map(|line| line[..13].to_owned()).collect();
+        ids.reverse();
+        ids
+    };
+    let short = |ids: &[&String]| ids.iter().map(|id| id[..13].to_owned()).collect::<Vec<_>>();
+    assert_eq!(list(&[]), short(&[&agent, &shell, &in_shell, &orphan]));
+    assert_eq!(list(&["--all"]), short(&[&agent, &inside, &shell, &in_shell, &orphan]));
+    // A session whose agent's is not listed is.
+    assert_eq!(list(&["--status", "failed"]), short(&[&inside]));
+    assert_eq!(stdout(&mut house.il(&["list", "--json"])).lines().count(), 5);
+}
+
 fn words(line: &str) -> Vec<OsString> {
     line.split(' ').map(OsString::from).collect()
 }
