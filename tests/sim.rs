@@ -96,6 +96,10 @@ fn every_operation_may_fail_once() {
             fail_each(&base(seed), &workload(seed, 40), seed, fault, Rules::ALL, stride)
         });
         report(&format!("{fault:?} at each operation"), &tally);
+        let tally = in_parallel(&seeds(12, 60), |seed| {
+            fail_each(&base(seed), &INDEXED, seed, fault, Rules::ALL, 1)
+        });
+        report(&format!("{fault:?} at each operation, the index"), &tally);
     }
 }
 

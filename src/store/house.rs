@@ -166,8 +166,18 @@ impl Store {
             }
         }
         // The word before the deed: a power cut must not leave a session that is listed and empty.
-        if s.rules().sync_before_punch {
-            s.sync()?;
+        if s.rules().sync_before_punch
+            && let Err(e) = s.sync()
+        {
+            // What a failed sync left behind may be seen and yet never reach the disk. Written
+            // again, it goes with the next sync: no index may take for gone what a power cut
+            // would bring back.
+            for (raw, _) in &victims {
+                if let Some(identity) = &raw.identity {
+                    let _ = catalog::write_cell(s, &sup, raw.slot, &identity.id, cell);
+                }
+            }
+            return Err(e);
         }
         let total = victims.len() as u64;
         for (done, (raw, _held)) in victims.into_iter().enumerate() {
