@@ -222,7 +222,10 @@ impl Tape {
         }
         let dropped = self.counters().bytes_dropped;
         let Some(mut writer) = self.writer else {
-            let why = self.failure.map_or(String::new(), |(error, _)| error.to_string());
+            let why = self.failure.map_or(String::new(), |(error, _)| {
+                let hint = error.hint().map_or(String::new(), |hint| format!("\nhint: {hint}"));
+                format!("{error}{hint}")
+            });
             return Kept { saved: false, notice: Some(format!("not recorded: {why}")) };
         };
         writer.append(StreamId::META, now_us, meta.to_json().as_bytes());

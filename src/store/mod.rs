@@ -197,9 +197,7 @@ impl Store {
                     .why("it is a symbolic link")
                     .with_hint("move the store itself there, or name its directory with --home"));
             }
-            opened => {
-                opened.map_err(|e| Error::io(format!("cannot open {}", path.display()), &e))?
-            }
+            opened => opened.map_err(|e| cannot_open(&path, &e))?,
         };
         check_owner(&storage, &path)?;
         Store::with(Arc::new(storage), access, true)
@@ -723,6 +721,17 @@ fn new_identity() -> io::Result<([u8; 16], i64)> {
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| since.as_micros() as i64);
     Ok((id, now))
+}
+
+fn cannot_open(path: &Path, e: &io::Error) -> Error {
+    let error = Error::io(format!("cannot open {}", path.display()), e);
+    let owner = path.parent().and_then(|dir| fs::metadata(dir).ok()).map(|meta| meta.uid());
+    match owner.filter(|&owner| owner != euid()) {
+        Some(owner) if e.kind() == io::ErrorKind::PermissionDenied => error
+            .why(format!("its directory belongs to user {owner}"))
+            .with_hint("name a directory of your own with --home"),
+        _ => error,
+    }
 }
 
 /// Refuses a store that others could have written or can read.

@@ -2,12 +2,12 @@
 //! that are programs. Whatever is wrong there, the command runs.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::house::{House, said};
-use crate::plain::{program, run, stdout, succeed};
+use crate::plain::{il_path, program, run, stdout, succeed};
 
 /// A store in `.intentloop` of a home that `arrange` has prepared. The command's status comes
 /// through; what il says of the recording and of the list begins so.
@@ -42,13 +42,14 @@ fn a_link_to_a_directory_is_a_home_and_a_link_to_anything_else_is_not() {
     check(links_to("nowhere"), exists, "il list: no store at DIR/store.il");
     check(links_to("/dev/null"), exists, "il list: cannot open DIR/store.il: Not a directory");
     let link = "cannot open DIR/store.il: it is a symbolic link";
+    let hint = "hint: move the store itself there, or name its directory with --home";
     check(links_to(".intentloop"), exists, &format!("il list: {link}"));
     let of_file = |home: &Path| {
         fs::create_dir(home.join(".intentloop")).expect("a directory");
         fs::write(home.join("target"), "kept").expect("a file");
         symlink("../target", home.join(".intentloop/store.il")).expect("a link");
     };
-    check(of_file, &format!("il: not recorded: {link}\n"), &format!("il list: {link}"));
+    check(of_file, &format!("il: not recorded: {link}\n{hint}\n"), &format!("il list: {link}"));
 }
 
 /// A script to run in a mount namespace of its own, as its root.
@@ -73,9 +74,30 @@ fn a_store_of_another_user_is_left_alone() {
         [ \"$before\" = \"$(sha256sum store.il)\" ] && echo untouched
         sed 's/ cannot open [^ ]*store.il://; s/user [0-9]*$/user N/' err; rm err";
     let want = "out\nstatus 4\nstatus 1\nuntouched\n\
-        il: not recorded: it belongs to user N\nil list: it belongs to user N\n\
+        il: not recorded: it belongs to user N\n\
+        hint: name a directory of your own with --home\nil list: it belongs to user N\n\
         hint: name a directory of your own with --home\n";
     assert_eq!(stdout(&mut in_namespace(&house, script)), want);
+}
+
+#[test]
+fn a_directory_of_another_user_is_named_as_such() {
+    // Where the build lies, others may not look.
+    let il = std::env::temp_dir().join(format!("il-of-another-{}", std::process::id()));
+    succeed(program("cp").arg(il_path()).arg(&il));
+    let is_root = fs::metadata("/proc/self").expect("proc(5)").uid() == 0;
+    let mut command = program(if is_root { "setpriv" } else { "env" });
+    if is_root {
+        command.args(["--reuid", "12345", "--regid", "12345", "--clear-groups"]);
+    }
+    let theirs = "/root";
+    let said = said(&run(command.arg(&il).arg("list").env("INTENTLOOP_HOME", theirs)));
+    fs::remove_file(&il).expect("the copy");
+    let err = format!(
+        "il list: cannot open {theirs}/store.il: its directory belongs to user 0\n\
+         hint: name a directory of your own with --home\n"
+    );
+    assert_eq!(said, (Some(1), String::new(), err));
 }
 
 #[test]

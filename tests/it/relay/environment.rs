@@ -71,8 +71,9 @@ fn a_run_without_a_home_is_a_run() {
     // Neither of the variables that name the store's place is there.
     let home = Home::new();
     for stdin in [Stdio::null(), Stdio::piped()] {
-        let mut command = home.detached("il");
-        command.args(["run", "sh", "-c", "echo out; exit 3"]);
+        // Nor does the user's own directory serve: this user has none.
+        let mut command = home.detached("unshare");
+        command.args(["-U", "--map-user=54321", "il", "run", "sh", "-c", "echo out; exit 3"]);
         command.env_remove("HOME").env_remove("INTENTLOOP_HOME").stdin(stdin);
         let output = output_of(command).unwrap();
         assert_eq!(output.stdout, b"out\n");
