@@ -39,6 +39,11 @@ fn run(args: Args, global: &Global) -> Result<u8> {
         Ok(library) => library,
         Err(_) => Library::open(&dir)?,
     };
+    if args.file == "-" {
+        return Err(Error::usage("cannot back up to standard output")
+            .why("a copy has holes, which only a file keeps")
+            .with_hint("name a file"));
+    }
     let path = Path::new(&args.file);
     if path.symlink_metadata().is_ok() {
         return Err(Error::failed(format!("cannot back up to {}", path.display()))

@@ -561,6 +561,8 @@ fn backup_copies_also_while_someone_records_and_overwrites_nothing() {
     let said = &["il backup: cannot back up to ", "No such file or directory\n"];
     check(&mut house.il(&["backup", &nowhere]), 1, &[], said);
     check(&mut house.il(&["backup"]), 2, &[], &["il backup: missing FILE\n"]);
+    let said = &["il backup: cannot back up to standard output: a copy has holes"];
+    check(&mut house.il(&["backup", "-"]), 2, &[], said);
     assert_eq!(fs::read_dir(copy.dir()).expect("the copy's").count(), 1, "nothing is left over");
 }
 
