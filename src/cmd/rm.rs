@@ -72,7 +72,8 @@ pub(super) fn busy(removed: &Removed) -> Result<u8> {
     if removed.busy == 0 {
         return Ok(0);
     }
+    let them = if removed.busy == 1 { "it" } else { "them" };
     Err(Error::failed(format!("left {} alone", line::count(removed.busy, "session")))
-        .why("another process is writing to them")
+        .why(format!("another process is writing to {them}"))
         .with_hint("try again"))
 }

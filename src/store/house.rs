@@ -148,11 +148,11 @@ impl Store {
         let mut freed = Freed::default();
         let mut victims: Vec<(RawEntry, Held<'_>)> = Vec::new();
         for entry in entries {
-            // An ended session may be held for a moment by whoever packs it or adds to it.
+            // One that is over may be held for a moment by whoever packs it or adds to it.
             let lock = lock_of_slot(entry.slot);
             let held = match entry.state {
-                State::Ended(_) => Held::patiently(s, lock, Lock::Exclusive)?,
-                _ => Held::at_once(s, lock, Lock::Exclusive)?,
+                State::Live => Held::at_once(s, lock, Lock::Exclusive)?,
+                _ => Held::patiently(s, lock, Lock::Exclusive)?,
             };
             let Some(held) = held else {
                 freed.busy += 1;

@@ -9,6 +9,7 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A directory that goes with its test.
 pub struct TempDir(PathBuf);
@@ -268,6 +269,28 @@ fn removed_sessions_are_gone_and_pruned_ones_keep_their_notes() {
     assert_eq!(store.read(&left[3], Chain::Tape).next(), Item::End);
     assert_eq!(store.usage(&left[3]).unwrap().tape, 0);
     drop(live);
+}
+
+#[test]
+fn whoever_removes_waits_for_who_tidies_up() {
+    let dir = TempDir::new("tidied");
+    let store = dir.open(Access::Write);
+    store.begin(&new_session(0)).unwrap().end(Exit::Code(0), 5).unwrap();
+    drop(store.begin(&new_session(1)).unwrap());
+    store.seal_lost().unwrap();
+    for entry in store.entries().unwrap() {
+        let tidies = store.resume(&entry).unwrap();
+        assert!(store.is_held(&entry));
+        let freed = std::thread::scope(|scope| {
+            scope.spawn(move || {
+                std::thread::sleep(Duration::from_millis(100));
+                tidies.end(Exit::Code(0), 5).unwrap();
+            });
+            store.remove(&[entry], &mut |_| {}).unwrap()
+        });
+        assert_eq!((freed.sessions, freed.busy), (1, 0), "{:?}", entry.state);
+    }
+    assert_eq!(store.entries().unwrap().count(), 0);
 }
 
 fn bytes_of(store: &Store, n: u8, stream: StreamId) -> Vec<u8> {

@@ -257,6 +257,10 @@ fn killed_writers_lose_nothing_they_said_was_stored() {
     }
     for name in FILE_SYSTEMS.iter().filter(|_| asked.is_some()) {
         match Mounted::new(name, disk.path()) {
+            // Its one thread makes it slower than all others together.
+            Ok(mounted) if *name == "fuse2fs" => {
+                kill_and_look(name, &plain(&mounted.0), kills.div_ceil(10));
+            }
             Ok(mounted) => kill_and_look(name, &plain(&mounted.0), kills),
             Err(why) => println!("{name}: not run: {why}"),
         }
