@@ -253,8 +253,12 @@ fn id_of(format: &str, started: Option<WallTime>, files: &[File<'_>]) -> Session
     let sum = sha256(&sums);
     let mut unique = [0; 10];
     unique.copy_from_slice(&sum[..10]);
-    let ms = started.map_or(0, |time| time.unix_us.max(0) / 1000);
-    SessionId::new(ms as u64, unique)
+    let ms = match started {
+        Some(time) => (time.unix_us.max(0) / 1000) as u64,
+        // Short ids are made of the time, and tell apart what came without one, too.
+        None => sum[10..15].iter().fold(0, |ms, byte| ms << 8 | u64::from(*byte)),
+    };
+    SessionId::new(ms, unique)
 }
 
 fn entry_of(store: &Store, id: SessionId) -> Result<Option<Entry>> {

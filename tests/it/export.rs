@@ -175,6 +175,20 @@ fn every_version_of_a_cast_comes_in_and_torn_ones_too() {
 }
 
 #[test]
+fn what_came_without_a_time_has_a_short_id_of_its_own() {
+    let home = Home::new();
+    for (name, text) in [("one.cast", "one"), ("two.cast", "two")] {
+        let cast =
+            format!("{{\"version\":2,\"width\":80,\"height\":24}}\n[0.1,\"o\",\"{text}\"]\n");
+        home.write(name, cast);
+        home.il(&["import", name]);
+    }
+    let ids = home.list().into_iter().map(|s| s["short_id"].as_str().expect("an id").to_owned());
+    let ids: Vec<String> = ids.collect();
+    assert!(ids.len() == 2 && ids[0] != ids[1], "{ids:?}");
+}
+
+#[test]
 fn secrets_stay_behind_unless_asked_for() {
     const SECRET: &str = "sk-ant-api03-abcdef0123456789";
     let home = Home::new();
