@@ -51,13 +51,16 @@ test: setup check static
 	env --default-signal=INT,QUIT,HUP $(CARGO) test --locked --no-fail-fast
 
 # How the relay stands to a bare one, script and asciinema, with the bars il has set itself; the
-# terminal engine's speed, and its screens beside xterm.js's; what the settled text of agents' recordings recalls and tells twice.
-bench: setup
+# terminal engine's speed, and its screens beside those of others; what the settled text of agents' recordings recalls and tells twice.
+bench: setup all
 	$(CARGO) bench --locked --bench relay
 	$(CARGO) bench --locked --bench term
 	$(CARGO) bench --locked --bench view
 	.ci/setup oracles
 	$(CARGO) bench --locked --bench term_oracle -- $(abspath $(TARGETDIR))/tools/xterm 100000
+	crate=$$($(CARGO) metadata --locked --format-version 1 | \
+		jq -r '.packages[] | select(.name == "alacritty_terminal").manifest_path') && \
+		python3 tests/term/alacritty_ref.py "$${crate%/*}/tests/ref" $(IL)
 	$(CARGO) test --locked --test term -- --nocapture oracles:: engines::
 	$(CARGO) test --locked --test term -- --nocapture agents::settled_text_tells
 

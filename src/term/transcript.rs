@@ -18,7 +18,7 @@ use super::render::StyledRun;
 use super::screen::{Clear, Event, Observer, Screen};
 use super::style::Pen;
 use super::wording::{
-    begins_alike, begins_with_prompt, begins_with_spinner, indent, is_frame, key, normal, skeleton,
+    begins_alike, begins_with_prompt, begins_with_spinner, is_frame, key, normal, skeleton,
     squeeze, without_bar,
 };
 use super::{Options, Size, Terminal};

@@ -3,8 +3,9 @@
     python3 tests/term/alacritty_ref.py DIR IL
 
 DIR is `tests/ref` of the crate's source, IL the program. Each case is bytes from a real pty and
-the grid they must give. The screens are compared; what feeds the history differs
-by decision (ED 2 and RIS do here what xterm does). Known differences are decisions and are listed with their reasons.
+the grid they must give. The screens are compared; what feeds the history differs by decision
+(ED 2 and RIS do here what xterm does). Known differences are decisions and are listed with their
+reasons. `make bench` runs it.
 """
 import json
 import pathlib
@@ -14,7 +15,6 @@ import sys
 KNOWN = {
     "decaln_reset": "DECALN homes the cursor here",
     "deccolm_reset": "DECCOLM is not honoured unless it is allowed",
-    "selective_erasure": "DECSCA and DECSED are not done",
 }
 
 
