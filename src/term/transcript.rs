@@ -40,6 +40,8 @@ const STATUS_ROWS_MAX: usize = 4;
 const NEAR_LINES: usize = 512;
 /// How far apart an input line and the line it became may lie.
 const DOUBLE_LINES_MAX: usize = 60;
+/// Statuses that are known again.
+const STATUSES_MAX: usize = 4096;
 /// Rows that may leave the screen before the list is brought up to date.
 const LEFT_ROWS_MAX: usize = 1024;
 /// Lines kept in reach of the screen; what a program tells again from before is told twice.
@@ -92,6 +94,8 @@ struct List {
     telling: String,
     /// No entry before this one is shown.
     shown_from: usize,
+    /// What statuses said that are done.
+    statuses: HashSet<u64>,
     /// Where the list was last brought up to date.
     settled: Stamp,
     done: Vec<Line>,
@@ -769,10 +773,28 @@ impl List {
         entry.key.weight > 0 && (is_later(i + 1) || i > 0 && is_later(i - 1))
     }
 
+    /// Marks the statuses that say what one before said: they stood there all along.
+    fn mark_statuses(&mut self, doubles: &mut [bool]) {
+        for (i, double) in doubles.iter_mut().enumerate() {
+            let entry = &self.entries[i];
+            let is_status = entry.state == State::Read
+                && entry.below
+                && entry.key.weight > WEAK_MAX
+                && block_len(&self.entries, i) <= STATUS_ROWS_MAX;
+            if is_status && !*double {
+                if self.statuses.len() == STATUSES_MAX {
+                    self.statuses.clear();
+                }
+                *double = !self.statuses.insert(entry.key.hash);
+            }
+        }
+    }
+
     /// Moves the first `len` entries to the lines that are done.
     fn hand_out(&mut self, len: usize) {
         self.shown_from = self.shown_from.saturating_sub(len);
-        let doubles = self.doubles(len);
+        let mut doubles = self.doubles(len);
+        self.mark_statuses(&mut doubles);
         let rest = self.entries.split_off(len);
         let out = std::mem::replace(&mut self.entries, rest);
         let mut out: Vec<(Entry, bool)> = out.into_iter().zip(doubles).collect();
