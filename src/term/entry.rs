@@ -13,6 +13,8 @@ const UNCOVERED_ROWS_MAX: usize = 2;
 const WORK_HINTS: [&str; 2] = ["to interrupt", "esc interrupt"];
 /// `Thinking…` and the like have at most so many words.
 const WAITING_WORDS_MAX: usize = 3;
+/// Lines that one which vanished before them is looked for above.
+const RAISED_LINES_MAX: usize = 512;
 /// A row this short may be an input line that was emptied.
 const PROMPT_CHARS_MAX: usize = 4;
 
@@ -51,7 +53,7 @@ pub(super) struct Entry {
     pub below: bool,
     /// Its screen went away before it could be read.
     pub brief: bool,
-    /// When it vanished, if it was read.
+    /// When it was last seen there, if it was read and vanished.
     pub gone: Stamp,
     pub fate: Fate,
 }
@@ -146,13 +148,14 @@ pub(super) fn raise(out: &mut [(Entry, bool)]) {
             continue;
         }
         let says = |entry: &Entry| entry.key.weight > 0;
-        let is_newer = |at: &usize| out[*at].0.seen.offset >= gone.offset;
-        let mut above = (0..first).rev().filter(|at| says(&out[*at].0)).peekable();
-        let mut to = 0;
+        let goes_on = |at: usize| out[at].0.since.offset > gone.offset;
+        let is_newer = |at: &usize| out[*at].0.seen.offset > gone.offset;
+        let from = first.saturating_sub(RAISED_LINES_MAX);
+        let mut above = (from..first).rev().filter(|at| says(&out[*at].0)).peekable();
+        let mut to = if from == 0 { 0 } else { first };
         while let Some(at) = above.next() {
             // A status that goes on below what is new was there before, too.
-            let goes_on = out[at].0.since.offset >= gone.offset;
-            if !is_newer(&at) && !(goes_on && above.peek().is_some_and(is_newer)) {
+            if !is_newer(&at) && !(goes_on(at) && above.peek().is_some_and(is_newer)) {
                 to = at + 1;
                 break;
             }

@@ -414,7 +414,7 @@ impl List {
             let entry = &mut self.entries[i];
             let stood_us = now.time_us.saturating_sub(entry.since.time_us);
             entry.state = State::Read;
-            entry.gone = now;
+            entry.gone = self.settled;
             if !entry.kept && (stood_us < READ_US || is_animation(entry)) {
                 self.entries.remove(i);
             } else if is_known(&self.entries[i]) {
@@ -613,7 +613,7 @@ impl List {
                 || !rewrapped && !is_animation(&entry) && (scrolled || stood_us >= READ_US)
             {
                 entry.state = if scrolled { State::Left } else { State::Read };
-                entry.gone = now;
+                entry.gone = self.settled;
                 kept.push(self.entries.len());
                 self.entries.push(entry);
             }

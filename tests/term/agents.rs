@@ -205,6 +205,7 @@ fn settled_text_tells_what_a_person_saw_once_and_in_order() {
         "recall or duplicates\n{table}\n{report}"
     );
     assert_eq!((all.inverted, all.spinners, all.frames), (0, 0, 0), "{table}\n{report}");
+    assert!(all.other * 4 <= all.lines * 3, "banners, menus and statuses\n{table}");
 }
 
 #[test]
