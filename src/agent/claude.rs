@@ -54,6 +54,9 @@ const NOISE: &[&str] = &[
     "task-summary",
     "saved_hook_context",
 ];
+/// What stands for the answer that an interrupted turn has not had when the session is gone on
+/// with: nobody has said it, nor was it shown.
+const UNSAID: &str = "No response requested.";
 /// How a refused tool call is answered.
 const REFUSED: &str = "The user doesn't want to proceed with this tool use";
 const INTERRUPTED: &str = "[Request interrupted by user";
@@ -365,7 +368,14 @@ impl Reader {
         let text = block.get("content").map(text_of).unwrap_or_default();
         let failed = block.get("is_error").and_then(View::as_bool).unwrap_or(false);
         let detail = value.get("toolUseResult");
-        let refused = failed && text.starts_with(REFUSED);
+        if failed && text.starts_with(REFUSED) {
+            self.out.push(Approval {
+                call_id: call_id.clone(),
+                decision: Some(Decision::RejectOnce),
+                by: Some(Decider::User),
+                ..Default::default()
+            });
+        }
         self.out.push(ToolResult {
             call_id: call_id.clone(),
             ok: Some(!failed),
@@ -374,14 +384,6 @@ impl Reader {
                 .and_then(|d| d.u64_at("totalDurationMs").or(d.u64_at("durationMs"))),
             ..Default::default()
         });
-        if refused {
-            self.out.push(Approval {
-                call_id: call_id.clone(),
-                decision: Some(Decision::RejectOnce),
-                by: Some(Decider::User),
-                ..Default::default()
-            });
-        }
         if let Some(detail) = detail {
             self.file_change(detail, call_id.as_deref());
             if let Some(child) = detail.str_at("agentId") {
@@ -425,7 +427,11 @@ impl Reader {
             self.out.push(ApiError { code, message, ..Default::default() });
             return;
         }
-        let model = message.str_at("model").filter(|model| *model != "<synthetic>");
+        let synthetic = message.str_at("model") == Some("<synthetic>");
+        if synthetic && message.get("content").map(text_of).as_deref() == Some(UNSAID) {
+            return;
+        }
+        let model = message.str_at("model").filter(|_| !synthetic);
         if let Some(model) = model {
             self.out.model(model);
         }

@@ -5,9 +5,9 @@ use super::claude::plain_text;
 use super::detect::Words;
 use super::locate::{Base, Place, Project};
 use super::transcript::{Builder, time_ms, time_text};
-use super::{Agent, File, NoteKind, Scope, Transcript, tool};
+use super::{Agent, File, Scope, Transcript, tool};
 use crate::event::*;
-use crate::json::{Value, parse_lossy};
+use crate::json::{Document, Value, document, parse_lossy};
 
 pub(super) const AGENT: Agent = Agent {
     name: "cline",
@@ -40,11 +40,19 @@ pub(super) fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
         .filter(|(_, f)| f.path.ends_with(".json"))
         .partition(|(_, f)| f.path.ends_with(".messages.json"));
     for (index, file) in session.into_iter().chain(messages) {
-        out.at(index, 0, file.bytes.len() as u64);
-        match parse_lossy(file.bytes) {
-            Ok(value) if value.get("messages").is_some() => conversation(&mut out, &value),
-            Ok(value) => header(&mut out, &value),
-            Err(e) => out.note(NoteKind::Broken(e.kind)),
+        let Document { members, elements } = document(file.bytes, "messages");
+        if out.native.session.is_none() {
+            out.native.session =
+                members.get("sessionId").and_then(Value::as_str).map(str::to_owned);
+        }
+        if !members.is_empty() && !file.path.ends_with(".messages.json") {
+            out.at(index, 0, file.bytes.len() as u64);
+            header(&mut out, &members.into());
+        }
+        for element in elements {
+            if let Some(value) = out.record(index, element) {
+                message(&mut out, &value);
+            }
         }
     }
     out.finish()
@@ -69,33 +77,28 @@ fn header(out: &mut Builder, value: &Value) {
     });
 }
 
-fn conversation(out: &mut Builder, value: &Value) {
-    if out.native.session.is_none() {
-        out.native.session = value.str_at("sessionId").map(str::to_owned);
+fn message(out: &mut Builder, message: &Value) {
+    out.time = time_ms(message.get("ts"));
+    out.id = message.str_at("id").map(str::to_owned);
+    let model = message.path(&["modelInfo", "id"]).and_then(Value::as_str);
+    if let Some(model) = model {
+        out.model(model);
     }
-    for message in value.get("messages").map_or(&[][..], Value::items) {
-        out.time = time_ms(message.get("ts"));
-        out.id = message.str_at("id").map(str::to_owned);
-        let model = message.path(&["modelInfo", "id"]).and_then(Value::as_str);
-        if let Some(model) = model {
-            out.model(model);
+    let shown_as = message.path(&["metadata", "displayRole"]).and_then(Value::as_str);
+    match message.get("content") {
+        Some(content) if shown_as == Some("error") => {
+            out.push(ApiError { message: plain_text(content), ..Default::default() });
         }
-        let shown_as = message.path(&["metadata", "displayRole"]).and_then(Value::as_str);
-        match message.get("content") {
-            Some(content) if shown_as == Some("error") => {
-                out.push(ApiError { message: plain_text(content), ..Default::default() });
-            }
-            Some(Value::Array(blocks)) => {
-                let role = message.str_at("role").unwrap_or_default();
-                blocks.iter().for_each(|block| self::block(out, role, model, block));
-            }
-            Some(Value::String(text)) => {
-                say(out, message.str_at("role").unwrap_or_default(), model, text)
-            }
-            _ => out.unknown("message without content"),
+        Some(Value::Array(blocks)) => {
+            let role = message.str_at("role").unwrap_or_default();
+            blocks.iter().for_each(|block| self::block(out, role, model, block));
         }
-        usage(out, message, model);
+        Some(Value::String(text)) => {
+            say(out, message.str_at("role").unwrap_or_default(), model, text)
+        }
+        _ => out.unknown("message without content"),
     }
+    usage(out, message, model);
 }
 
 fn say(out: &mut Builder, role: &str, model: Option<&str>, text: &str) {

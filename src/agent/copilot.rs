@@ -7,6 +7,8 @@ use super::transcript::{Builder, time_text};
 use super::{Agent, File, Scope, Transcript, tool};
 use crate::event::*;
 use crate::json::{Value, records};
+use crate::time::WallTime;
+use std::collections::HashMap;
 
 pub(super) const AGENT: Agent = Agent {
     name: "copilot",
@@ -35,7 +37,6 @@ const NOISE: &[&str] = &[
     "system.message",
     "assistant.turn_start",
     "assistant.turn_end",
-    "permission.requested",
     "subagent.selected",
     "subagent.configured",
     "session.compaction_start",
@@ -60,12 +61,13 @@ const NOISE: &[&str] = &[
 
 pub(super) fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
     let mut out = Builder::new(AGENT.name);
+    let mut asked = Asked::new();
     for (index, file) in files.iter().enumerate() {
         if file.path.ends_with(".jsonl") {
             for record in records(file.bytes) {
                 let Some(value) = out.record(index, record) else { continue };
                 out.stream = value.str_at("agentId").unwrap_or(MAIN).to_owned();
-                event(&mut out, &value);
+                event(&mut out, &value, &mut asked);
             }
         } else if file.path.ends_with("workspace.yaml") {
             workspace(&mut out, file.bytes);
@@ -86,7 +88,10 @@ fn workspace(out: &mut Builder, bytes: &[u8]) {
     }
 }
 
-pub(super) fn event(out: &mut Builder, value: &Value) {
+/// When permission was asked for that has not been given or refused yet, by request.
+pub(super) type Asked = HashMap<String, WallTime>;
+
+pub(super) fn event(out: &mut Builder, value: &Value, asked: &mut Asked) {
     out.time = time_text(value.get("timestamp"));
     out.id = value.str_at("id").map(str::to_owned);
     out.parent = value.str_at("parentId").map(str::to_owned);
@@ -131,7 +136,11 @@ pub(super) fn event(out: &mut Builder, value: &Value) {
         // The request in the answer is the call; this is only its start.
         "tool.execution_start" => {}
         "tool.execution_complete" => result(out, data),
-        "permission.completed" => approval(out, data),
+        "permission.requested" => asked.extend(text("requestId").zip(out.time)),
+        "permission.completed" => {
+            let asked = data.str_at("requestId").and_then(|id| asked.remove(id));
+            approval(out, data, asked);
+        }
         "abort" => {
             out.push(Interrupt { key: None, effect: text("reason") });
         }
@@ -193,7 +202,7 @@ fn answer(out: &mut Builder, data: &Value) {
             model: model.map(str::to_owned),
             request_id: text("apiCallId"),
             message_id: text("messageId"),
-            is_final: false,
+            is_final: data.get("toolRequests").is_none_or(|calls| calls.items().is_empty()),
         });
     }
     for request in data.get("toolRequests").map_or(&[][..], Value::items) {
@@ -234,7 +243,7 @@ fn result(out: &mut Builder, data: &Value) {
     }
 }
 
-fn approval(out: &mut Builder, data: &Value) {
+fn approval(out: &mut Builder, data: &Value, asked: Option<WallTime>) {
     let kind = data.path(&["result", "kind"]).and_then(Value::as_str).unwrap_or_default();
     let decision = match kind {
         "approved" => Decision::AllowOnce,
@@ -246,10 +255,13 @@ fn approval(out: &mut Builder, data: &Value) {
         kind if kind.starts_with("denied") => Decision::RejectOnce,
         _ => Decision::Unknown,
     };
+    let by = (data.str_at("decisionSource") == Some("human_response")).then_some(Decider::User);
+    let waited = out.time.zip(asked).map(|(end, start)| end.unix_us.saturating_sub(start.unix_us));
     out.push(Approval {
         call_id: data.str_at("toolCallId").map(str::to_owned),
         decision: Some(decision),
-        by: (data.str_at("decisionSource") == Some("human_response")).then_some(Decider::User),
+        by,
+        waited_ms: waited.filter(|_| by.is_some()).and_then(|us| u64::try_from(us / 1000).ok()),
         ..Default::default()
     });
 }

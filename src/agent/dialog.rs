@@ -134,11 +134,16 @@ fn begins_with(choice: &str, words: &[&str]) -> bool {
 /// Choices, the marked one, side by side or not, rows above them.
 type Choices = (Vec<String>, usize, bool, usize);
 
-/// Numbered rows, one of them marked. A label that is wrapped goes on in the next row.
+/// The most rows that a label which is too long for its row goes on in, empty ones included.
+pub const WRAPPED_ROWS_MAX: usize = 2;
+
+/// Numbered rows, one of them marked. A label that is wrapped goes on in the next rows, up to the
+/// next number.
 fn list(rows: &[&str]) -> Option<Choices> {
     let mut choices: Vec<String> = Vec::new();
     let mut marked = None;
     let mut first = 0;
+    let mut wrapped: Vec<&str> = Vec::new();
     for (i, row) in rows.iter().enumerate() {
         let mark = row.starts_with(MARKS);
         let rest = row.trim_start_matches(MARKS).trim_start();
@@ -152,10 +157,17 @@ fn list(rows: &[&str]) -> Option<Choices> {
                 if mark {
                     marked = Some(choices.len());
                 }
+                for rest in wrapped.drain(..).filter(|rest| tells(rest)) {
+                    choices.iter_mut().last().into_iter().for_each(|label| {
+                        label.push(' ');
+                        label.push_str(rest.trim());
+                    });
+                }
                 choices.push(label.trim().to_owned());
             }
             _ if choices.is_empty() => {}
-            _ => break,
+            _ if wrapped.len() == WRAPPED_ROWS_MAX => break,
+            _ => wrapped.push(row),
         }
     }
     Some((choices, marked?, false, first))
@@ -212,7 +224,8 @@ struct Open {
     marked: usize,
     /// The answer, its key, and when.
     answer: Option<(Decision, &'static str, u64)>,
-    output: u64,
+    /// The output that painted it: from where to where.
+    painted: (u64, u64),
 }
 
 /// Requests for permission of a recorded session: `crossings` in their order, on a terminal of
@@ -238,6 +251,8 @@ pub struct Watcher {
     last_us: u64,
     unseen: bool,
     offset: u64,
+    /// How far the output went when the screen was looked at last.
+    looked: u64,
     /// Bytes that were typed.
     typed: u64,
     open: Option<Open>,
@@ -256,6 +271,7 @@ impl Watcher {
             last_us: 0,
             unseen: false,
             offset: 0,
+            looked: 0,
             typed: 0,
             open: None,
             events: Vec::new(),
@@ -324,6 +340,7 @@ impl Watcher {
         }
         let rows: Vec<String> =
             (0..usize::from(screen.size().rows)).map(|y| screen.row_text(y)).collect();
+        let from = std::mem::replace(&mut self.looked, self.offset);
         let seen = dialog(&rows);
         match (self.open.take(), seen) {
             (Some(mut open), Some(seen)) if same(&open.dialog, &seen) => {
@@ -344,7 +361,7 @@ impl Watcher {
                     dialog,
                     since_us: now,
                     answer: None,
-                    output: self.offset,
+                    painted: (from, self.offset),
                 });
             }
         }
@@ -404,7 +421,7 @@ impl Watcher {
     }
 
     fn close(&mut self, open: Open, now: u64) {
-        let Open { dialog, since_us, answer, output, .. } = open;
+        let Open { dialog, since_us, answer, painted: (from, to), .. } = open;
         let until = answer.map_or(now, |(_, _, t_us)| t_us);
         let ask = match dialog.about.is_empty() {
             true => dialog.question,
@@ -419,7 +436,8 @@ impl Watcher {
             waited_ms: Some(until.saturating_sub(since_us) / 1000),
             call_id: None,
         };
-        let evidence = Evidence { stream: "stdout".to_owned(), offset: output, len: 0 };
+        let stream = "stdout".to_owned();
+        let evidence = Evidence { stream, offset: from, len: to.saturating_sub(from) };
         self.events.push(Event {
             time: Some(self.started.plus_us(i64::try_from(until).unwrap_or(i64::MAX))),
             mono_ns: until.checked_mul(1000),
@@ -568,6 +586,10 @@ mod tests {
             "Run this command? | [Approve once], Approve for this session, Reject, Reject with feedback",
         );
         check(
+            "│ Do you want to create /p/a.py?  │\n│ ❯ 1. Yes  │\n│   2. Yes, and don't ask again in this repo │\n│   (/home/.../project) │\n│   3. No (Esc to stop) │\n│ │\n│ enter to select │",
+            "Do you want to create /p/a.py? | [Yes], Yes, and don't ask again in this repo (/home/.../project), No (Esc to stop)",
+        );
+        check(
             "  ┃  △ Permission required\n  ┃    ← Access external directory /x\n  ┃   Allow once   Allow always   Reject             ctrl+f fullscreen  ⇆ select",
             "Permission required | [Allow once], Allow always, Reject",
         );
@@ -655,6 +677,16 @@ mod tests {
             ("Nothing of the kind", "unknown"),
         ] {
             assert_eq!(decision(label).as_str(), expected, "{label}");
+        }
+    }
+
+    #[test]
+    fn a_label_goes_on_in_a_limited_number_of_rows() {
+        for (rows, choices) in [(WRAPPED_ROWS_MAX, Some(2)), (WRAPPED_ROWS_MAX + 1, None)] {
+            let mut screen = vec!["Do you want to proceed?".to_owned(), "❯ 1. Yes".to_owned()];
+            screen.extend(vec!["and so on".to_owned(); rows]);
+            screen.push("  2. No".to_owned());
+            assert_eq!(dialog(&screen).map(|d| d.choices.len()), choices);
         }
     }
 

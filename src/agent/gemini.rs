@@ -10,9 +10,9 @@ use super::claude::plain_text;
 use super::detect::Words;
 use super::locate::{Base, Place, Project};
 use super::transcript::{Builder, time_text};
-use super::{Agent, File, NoteKind, Scope, Transcript, tool};
+use super::{Agent, File, Scope, Transcript, tool};
 use crate::event::*;
-use crate::json::{Value, parse_lossy, records};
+use crate::json::{self, Value, records};
 use std::collections::{HashMap, HashSet};
 
 /// The longest between two records of a past that is written again; nobody types as fast.
@@ -167,21 +167,20 @@ fn header(out: &mut Builder, value: &Value, path: &str) {
     }
 }
 
-/// A session as one document. Its messages have no places of their own: all events refer to the
-/// whole file.
+/// A session as one document.
 fn document(out: &mut Builder, index: usize, file: &File<'_>) {
     out.at(index, 0, file.bytes.len() as u64);
-    let value = match parse_lossy(file.bytes) {
-        Ok(value) => value,
-        Err(e) => return out.note(NoteKind::Broken(e.kind)),
-    };
+    let json::Document { members, elements } = json::document(file.bytes, "messages");
+    let members = Value::from(members);
     out.stream = MAIN.to_owned();
-    header(out, &value, file.path);
-    if let Some(title) = value.str_at("summary") {
+    header(out, &members, file.path);
+    if let Some(title) = members.str_at("summary") {
         out.native.title = Some(title.to_owned());
     }
-    for message in value.get("messages").map_or(&[][..], Value::items) {
-        say(out, message);
+    for element in elements {
+        if let Some(message) = out.record(index, element) {
+            say(out, &message);
+        }
     }
 }
 
@@ -248,6 +247,7 @@ fn answer(out: &mut Builder, message: &Value, content: &Value) {
             text,
             model,
             message_id: message_id.clone(),
+            is_final: message.get("toolCalls").is_none_or(|calls| calls.items().is_empty()),
             ..Default::default()
         });
     }

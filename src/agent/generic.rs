@@ -71,6 +71,8 @@ pub struct GenericTurn {
     pub pasted: bool,
     /// Characters that were typed and taken back.
     pub taken_back: u64,
+    /// The keystrokes that typed it.
+    pub input: std::ops::Range<u64>,
     /// What began it.
     pub ground: Ground,
     /// The exit status that a mark states.
@@ -100,28 +102,30 @@ pub fn events(turns: &[GenericTurn], started: WallTime) -> Vec<Event> {
             conf: turn.conf,
             ..Event::new(Source::Pty, body)
         };
-        let form = if turn.pasted { MessageForm::Pasted } else { MessageForm::Typed };
-        events.push(at(
-            turn.started_us,
-            UserMessage {
-                text: turn.text.clone(),
-                form: Some(form),
-                edited_keystrokes: (turn.taken_back > 0).then_some(turn.taken_back),
-                ..Default::default()
-            }
-            .into(),
-        ));
+        let span = |stream: &str, span: &std::ops::Range<u64>| Evidence {
+            stream: stream.to_owned(),
+            offset: span.start,
+            len: span.end - span.start,
+        };
+        let said = UserMessage {
+            text: turn.text.clone(),
+            form: Some(if turn.pasted { MessageForm::Pasted } else { MessageForm::Typed }),
+            edited_keystrokes: (turn.taken_back > 0).then_some(turn.taken_back),
+            ..Default::default()
+        };
+        // A command from a shell's history is typed nowhere.
+        let evidence = match turn.text.is_empty() {
+            true => span("stdout", &turn.output),
+            false => span("stdin", &turn.input),
+        };
+        events.push(Event { evidence: Some(evidence), ..at(turn.started_us, said.into()) });
         if turn.interrupted {
             let key = Some("ctrl-c".to_owned());
             events.push(at(turn.ended_us, Interrupt { key, effect: None }.into()));
         }
         let stop_reason =
             if turn.interrupted { StopReason::Cancelled } else { StopReason::EndTurn };
-        let evidence = Evidence {
-            stream: "stdout".to_owned(),
-            offset: turn.output.start,
-            len: turn.output.end - turn.output.start,
-        };
+        let evidence = span("stdout", &turn.output);
         let end = TurnEnd {
             stop_reason: Some(stop_reason),
             duration_ms: Some((turn.ended_us - turn.started_us) / 1000),
@@ -136,6 +140,15 @@ pub fn events(turns: &[GenericTurn], started: WallTime) -> Vec<Event> {
     events
 }
 
+/// A line that was typed.
+#[derive(Debug, Default)]
+struct Line {
+    text: String,
+    pasted: bool,
+    taken_back: u64,
+    input: std::ops::Range<u64>,
+}
+
 /// Looks for turns in what crosses the terminal, as it comes.
 #[derive(Debug, Default)]
 pub struct Finder {
@@ -145,11 +158,13 @@ pub struct Finder {
     typed: String,
     /// Output so far, in bytes.
     offset: u64,
+    /// Input so far, and up to the last line.
+    input: [u64; 2],
     last_output_us: u64,
     /// A turn that waits for its output, or has it still coming.
     open: Option<GenericTurn>,
     /// The last line typed, for the mark that follows it.
-    line: Option<(String, bool, u64)>,
+    line: Option<Line>,
     /// Marks have been seen: they say more than lines do.
     marks: bool,
     full_screen: bool,
@@ -173,6 +188,9 @@ impl Finder {
 
     fn input(&mut self, t_us: u64, bytes: &[u8]) {
         let mut typed = Vec::new();
+        let [before, line_end] = self.input;
+        let input = line_end..before + bytes.len() as u64;
+        self.input[0] = input.end;
         self.keys.feed(bytes, &mut |one| typed.push(one));
         for one in typed {
             if let Typed::Line { text, .. } = &one
@@ -181,14 +199,18 @@ impl Finder {
                 self.typed.push_str(text);
                 self.typed.push('\n');
             }
+            if let Typed::Line { .. } = &one {
+                self.input[1] = input.end;
+            }
             match one {
                 Typed::Line { text, pasted, taken_back } if !text.trim().is_empty() => {
+                    let line = Line { text, pasted, taken_back, input: input.clone() };
                     if self.marks {
-                        self.line = Some((text, pasted, taken_back));
+                        self.line = Some(line);
                     } else {
                         self.close(None);
                         let conf = if self.full_screen { FULL_SCREEN } else { ANSWERED };
-                        self.begin(t_us, Ground::Line, (text, pasted, taken_back), conf);
+                        self.begin(t_us, Ground::Line, line, conf);
                     }
                 }
                 Typed::Interrupt => {
@@ -201,14 +223,15 @@ impl Finder {
         }
     }
 
-    fn begin(&mut self, t_us: u64, ground: Ground, line: (String, bool, u64), conf: f64) {
-        let (text, pasted, taken_back) = line;
+    fn begin(&mut self, t_us: u64, ground: Ground, line: Line, conf: f64) {
+        let Line { text, pasted, taken_back, input } = line;
         self.open = Some(GenericTurn {
             started_us: t_us,
             ended_us: t_us,
             text,
             pasted,
             taken_back,
+            input,
             ground,
             exit_code: None,
             interrupted: false,
@@ -281,7 +304,8 @@ impl Finder {
         if !std::mem::replace(&mut self.marks, true) {
             // The line that led here has already begun a turn of lesser ground.
             if let Some(turn) = self.open.take() {
-                self.line = Some((turn.text, turn.pasted, turn.taken_back));
+                let GenericTurn { text, pasted, taken_back, input, .. } = turn;
+                self.line = Some(Line { text, pasted, taken_back, input });
             }
         }
         let mut parts = mark.split(';');
@@ -411,10 +435,17 @@ mod tests {
         let turn = turns([
             Crossing { t_us: 5, direction: Direction::Input, bytes: b"hx\x7fi\r" },
             Crossing { t_us: 9, direction: Direction::Output, bytes: b"ok" },
+            Crossing { t_us: 10, direction: Direction::Input, bytes: b"b" },
+            Crossing { t_us: 11, direction: Direction::Input, bytes: b"y\r" },
+            Crossing { t_us: 12, direction: Direction::Output, bytes: b"." },
         ]);
         let events = events(&turn, WallTime { unix_us: 1_000_000, offset_s: 0 });
         let kinds: Vec<&str> = events.iter().map(|e| e.body.kind()).collect();
-        assert_eq!(kinds, ["user_message", "turn_end"]);
+        assert_eq!(kinds, ["user_message", "turn_end", "user_message", "turn_end"]);
+        let evidence = events.iter().filter_map(|e| e.evidence.as_ref());
+        let evidence: Vec<_> = evidence.map(|e| (e.stream.as_str(), e.offset, e.len)).collect();
+        let expected = [("stdin", 0, 5), ("stdout", 0, 2), ("stdin", 5, 3), ("stdout", 2, 1)];
+        assert_eq!(evidence, expected);
         assert_eq!((events[0].mono_ns, events[0].turn, events[0].conf), (Some(5000), Some(1), 0.6));
         assert!(
             matches!(&events[0].body, Body::UserMessage(m) if m.text == "hi" && m.edited_keystrokes == Some(1))

@@ -9,7 +9,7 @@ use super::locate::{Base, Place, Project};
 use super::transcript::{Builder, time_ms};
 use super::{Agent, File, NoteKind, Scope, Transcript, tool};
 use crate::event::*;
-use crate::json::{Value, parse_lossy};
+use crate::json::{Document, Value, document, parse_lossy};
 use crate::sqlite::{self, Database, Row, Table};
 use std::collections::{BTreeMap, HashMap};
 
@@ -55,10 +55,13 @@ pub(super) fn read(files: &[File<'_>], scope: &Scope<'_>) -> Transcript {
             let wal = files.iter().position(|f| f.path == format!("{}-wal", file.path));
             store.database(&mut out, files, index, wal, scope);
         } else if file.path.ends_with(".json") {
-            out.at(index, 0, file.bytes.len() as u64);
-            match parse_lossy(file.bytes) {
-                Ok(value) => store.document(file.path, value, span(index, file)),
-                Err(e) => out.note(NoteKind::Broken(e.kind)),
+            let Document { members, elements } = document(file.bytes, "messages");
+            store.document(file.path, members.into(), (index, 0, file.bytes.len() as u64));
+            for element in elements {
+                let span = (index, element.offset, element.len);
+                if let Some(value) = out.record(index, element) {
+                    store.exported(&value, span);
+                }
             }
         }
     }
@@ -68,10 +71,6 @@ pub(super) fn read(files: &[File<'_>], scope: &Scope<'_>) -> Transcript {
 
 /// File, offset, length.
 type Span = (usize, u64, u64);
-
-fn span(index: usize, file: &File<'_>) -> Span {
-    (index, 0, file.bytes.len() as u64)
-}
 
 /// Sessions, messages and parts, wherever they were found. Ids sort by time.
 #[derive(Default)]
@@ -100,20 +99,24 @@ impl Store {
             self.messages.insert(id, Message { session, value, span, deleted: false });
         } else if inside("part") {
             self.parts.insert(id, (value, span));
-        } else if let (Some(info), Some(messages)) = (value.get("info"), value.get("messages")) {
+        } else if let Some(info) = value.get("info") {
             let own = info.str_at("id").unwrap_or_default().to_owned();
-            self.sessions.insert(own.clone(), (info.clone(), span));
-            for message in messages.items() {
-                let Some(info) = message.get("info") else { continue };
-                let id = info.str_at("id").unwrap_or_default().to_owned();
-                let entry =
-                    Message { session: own.clone(), value: info.clone(), span, deleted: false };
-                self.messages.insert(id, entry);
-                for part in message.get("parts").map_or(&[][..], Value::items) {
-                    let id = part.str_at("id").unwrap_or_default().to_owned();
-                    self.parts.insert(id, (part.clone(), span));
-                }
-            }
+            self.sessions.insert(own, (info.clone(), span));
+        }
+    }
+
+    /// A message of an export, with its parts.
+    fn exported(&mut self, message: &Value, span: Span) {
+        let Some(info) = message.get("info") else { return };
+        let id = info.str_at("id").unwrap_or_default().to_owned();
+        let Some(session) = info.str_at("sessionID").map(str::to_owned) else { return };
+        // What is said of the session may be lost.
+        self.sessions.entry(session.clone()).or_insert((Value::Null, span));
+        let entry = Message { session, value: info.clone(), span, deleted: false };
+        self.messages.insert(id, entry);
+        for part in message.get("parts").map_or(&[][..], Value::items) {
+            let id = part.str_at("id").unwrap_or_default().to_owned();
+            self.parts.insert(id, (part.clone(), span));
         }
     }
 
@@ -371,6 +374,12 @@ fn say(out: &mut Builder, id: &str, message: &Message, abandoned: bool, parts: &
         place(out, *span);
         out.time = time_ms(part.path(&["time", "start"])).or(time);
         self::part(out, part, user, summary, model);
+    }
+    if value.str_at("finish") == Some("stop")
+        && let Some(Body::AssistantMessage(last)) = out.events().last_mut().map(|e| &mut e.body)
+        && last.message_id.as_deref() == Some(id)
+    {
+        last.is_final = true;
     }
     place(out, message.span);
     out.time = time_ms(value.path(&["time", "completed"])).or(time);

@@ -283,6 +283,7 @@ fn gemini(stdout: &[u8], mut out: Builder) -> Transcript {
 
 /// The events of the file, and others that are gone when they are read.
 fn copilot_events(stdout: &[u8], mut out: Builder) -> Transcript {
+    let mut asked = copilot::Asked::new();
     each(stdout, &mut out, &mut |out, value| {
         let passing = value.get("ephemeral").and_then(Value::as_bool) == Some(true);
         if !passing && value.str_at("type") != Some("session.skills_loaded") {
@@ -291,7 +292,7 @@ fn copilot_events(stdout: &[u8], mut out: Builder) -> Transcript {
                 return;
             }
             out.stream = value.str_at("agentId").unwrap_or(MAIN).to_owned();
-            copilot::event(out, value);
+            copilot::event(out, value, &mut asked);
         }
     });
     out.finish()

@@ -128,12 +128,13 @@ const TITLE_NAMES: &[&str] = &[
 
 /// A call with all that its name and arguments tell.
 pub(crate) fn call(call_id: Option<&str>, name: &str, args: Value) -> ToolCall {
+    let paths = paths(&args);
     ToolCall {
         call_id: call_id.map(str::to_owned),
         name: name.to_owned(),
         category: Some(category(name)),
-        title: title(&args),
-        paths: paths(&args),
+        title: title(&args).map(|title| named(title, &paths)),
+        paths,
         args,
         within: None,
     }
@@ -151,6 +152,17 @@ pub fn category(name: &str) -> ToolCategory {
         .collect();
     let known = CATEGORIES.iter().find(|(_, names)| names.contains(&plain.as_str()));
     known.map_or(ToolCategory::Other, |(category, _)| *category)
+}
+
+/// A patch is told by its files: all begin alike.
+fn named(title: String, paths: &[String]) -> String {
+    match paths {
+        [first, rest @ ..] if title.starts_with("*** Begin Patch") => {
+            let more = if rest.is_empty() { String::new() } else { format!(" +{}", rest.len()) };
+            format!("{first}{more}")
+        }
+        _ => title,
+    }
 }
 
 fn title(args: &Value) -> Option<String> {
@@ -215,7 +227,7 @@ mod tests {
         check(
             "apply_patch",
             r#""*** Begin Patch\n*** Add File: a b.py\n+x\n*** End Patch""#,
-            "write [*** Begin Patch] a b.py",
+            "write [a b.py] a b.py",
         );
         check("frobnicate", "null", "other []");
     }

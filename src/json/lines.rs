@@ -12,7 +12,7 @@ pub const LINE_LEN_MAX: usize = 32 << 20;
 const OPENINGS_MAX: usize = 64;
 /// How many places of one broken line are tried as the beginning of a record: each try reads on
 /// to the end of what it finds, and a line made for it could have millions of them.
-const TRIES_MAX: usize = 256;
+pub(super) const TRIES_MAX: usize = 256;
 
 /// One record of a JSON lines text, or one span that is none.
 #[derive(Clone, Debug)]

@@ -3,6 +3,7 @@
 //! [`parse`] is strict; [`Records`] and [`Feed`] read JSON lines as crashed programs leave them:
 //! NUL blocks, two records glued on one line, half lines, broken UTF-8.
 
+mod document;
 mod lines;
 mod read;
 mod tape;
@@ -10,6 +11,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use document::{Document, document};
 pub use lines::{Feed, LINE_LEN_MAX, Pieces, Record, Records, records, visit, visit_until};
 pub use read::{
     DEPTH_MAX, DOCUMENT_LEN_MAX, Error, ErrorKind, VALUES_MAX, parse, parse_lossy, parse_prefix,

@@ -131,6 +131,14 @@ impl<'a> Source<'a> {
         Source { bytes, utf8: self.utf8.and_then(|text| text.get(at..)) }
     }
 
+    /// No more of it than so many bytes.
+    pub(super) fn within(self, len_max: usize) -> Source<'a> {
+        if self.bytes.len() <= len_max {
+            return self;
+        }
+        Source { bytes: &self.bytes[..len_max], utf8: self.utf8.and_then(|t| t.get(..len_max)) }
+    }
+
     /// As [`parse_prefix`], onto a tape.
     pub(super) fn prefix<'t>(self, tape: &'t mut Tape) -> Result<(View<'t>, usize), Error>
     where

@@ -409,3 +409,62 @@ fn broken_lines_neither_panic_nor_take_long() {
         }
     }
 }
+
+/// The list `m` of a document: elements as they are, broken spans as their text in `<>`.
+fn listed(text: &str) -> String {
+    let read = document(text.as_bytes(), "m");
+    let said = read.elements.iter().map(|record| {
+        let span = &text[record.offset as usize..(record.offset + record.len) as usize];
+        match &record.value {
+            Ok(value) => {
+                assert_eq!(parse(span.as_bytes()).as_ref(), Ok(value), "{text}");
+                span.split_whitespace().collect::<String>()
+            }
+            Err(_) => format!("<{span}>"),
+        }
+    });
+    let said: Vec<String> = said.collect();
+    format!("{} {}", Value::from(read.members), said.join(" "))
+}
+
+#[test]
+fn a_broken_document_is_read_as_far_as_it_goes() {
+    let check = |text: &str, expected: &str| assert_eq!(listed(text), expected, "{text:?}");
+    check(r#"{"a":1,"m":[{"id":1},{"id":2}],"z":[]}"#, r#"{"a":1,"z":[]} {"id":1} {"id":2}"#);
+    check(" { \"m\" : [ ] } \n", "{} ");
+    check(r#"{"m":{"id":1}}"#, r#"{"m":{"id":1}} "#);
+    // Cut.
+    check(r#"{"a":1,"m":[{"id":1},{"id":2},{"i"#, r#"{"a":1} {"id":1} {"id":2} <{"i> <>"#);
+    check(r#"{"a":1,"m":[{"id":1},"#, r#"{"a":1} {"id":1} <>"#);
+    check(r#"{"a":1,"m":[{"id":1}]"#, r#"{"a":1} {"id":1} <>"#);
+    check(r#"{"a":1,"b"#, r#"{"a":1} <"b>"#);
+    check("", "{} <>");
+    // One element is broken; what is inside it is none.
+    check(
+        r#"{"m":[{"id":1},{"id":!,"in":[{"x":1},{"x":2}]},{"id":3}],"z":1}"#,
+        r#"{"z":1} {"id":1} <{"id":!,"in":[{"x":1},{"x":2}]},> {"id":3}"#,
+    );
+    check(
+        "{\"m\":[\n  {\"id\":!,\n    \"in\":[\n      {\"id\":1},\n      {\"id\":2}\n    ]},\n  {\"id\":3}]}",
+        "{} <{\"id\":!,\n    \"in\":[\n      {\"id\":1},\n      {\"id\":2}\n    ]},\n  > {\"id\":3}",
+    );
+    // What stands between them is broken, or missing.
+    check(r#"{"m":[{"id":1}x{"id":2} {"id":3}]}"#, r#"{} {"id":1} <x> {"id":2} {"id":3}"#);
+    // What stands before the list.
+    check(r#"{"a":!,"m":[{"id":1}],"z":1}"#, r#"{} <"a":!,> {"id":1}"#);
+    check(r#"x"m":[{"id":1}]}"#, r#"{} <x> {"id":1}"#);
+    // Another document after it.
+    check(r#"{"m":[{"id":1}]} {"m":[]}"#, r#"{} {"id":1} <{"m":[]}>"#);
+}
+
+#[test]
+fn a_broken_document_is_searched_for_elements_so_often_and_no_more() {
+    for (broken, found) in [(lines::TRIES_MAX - 1, 1), (lines::TRIES_MAX, 0)] {
+        let text = format!("{{\"m\":[{}{{\"id\":1}}]}}", "{\"id\":!},".repeat(broken + 1));
+        let read = document(text.as_bytes(), "m");
+        assert_eq!(read.elements.iter().filter(|e| e.value.is_ok()).count(), found, "{broken}");
+    }
+    // Every place looks like a beginning and none is one.
+    let text = format!("{{\"m\":[{}", "{\"id\":[".repeat(200_000));
+    assert_eq!(document(text.as_bytes(), "m").elements.len(), 2);
+}

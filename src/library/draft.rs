@@ -199,6 +199,8 @@ pub(super) type Here<'a> = dyn Fn(&mut Evidence) -> bool + 'a;
 pub(super) struct Draft {
     spool: Spool,
     rows: Vec<Row>,
+    /// Where each chapter that was taken begins.
+    chapters: Vec<usize>,
     /// Every statement of usage, if they are wanted.
     pub ledger: Option<Vec<Statement>>,
 }
@@ -254,7 +256,8 @@ impl Chapter {
 impl Draft {
     /// No events. A spool that grows long has its file in `dir`.
     pub fn new(dir: &Path, ledger: bool) -> Draft {
-        Draft { spool: Spool::new(dir), rows: Vec::new(), ledger: ledger.then(Vec::new) }
+        let ledger = ledger.then(Vec::new);
+        Draft { spool: Spool::new(dir), rows: Vec::new(), chapters: Vec::new(), ledger }
     }
 
     /// Those of a list, in its order.
@@ -336,6 +339,7 @@ impl Draft {
 
     /// Takes a chapter in; [`Draft::merge`] comes after the last.
     pub fn take(&mut self, chapter: Chapter) {
+        self.chapters.push(self.rows.len());
         match self.rows.is_empty() {
             true => self.rows = chapter.rows,
             false => self.rows.extend(chapter.rows),
@@ -345,9 +349,24 @@ impl Draft {
         }
     }
 
-    /// Brings the events of several chapters into the order of time.
+    /// Brings the events of several chapters into the order of time. Each keeps its own order: an
+    /// event without a time, or with an earlier one, goes with the one before it.
     pub fn merge(&mut self) {
-        self.rows.sort_by_key(|row| row.us);
+        if self.chapters.len() < 2 {
+            return;
+        }
+        let mut chapters = self.chapters.iter().copied().peekable();
+        let mut latest = i64::MIN;
+        let mut keyed = Vec::with_capacity(self.rows.len());
+        for (at, row) in self.rows.drain(..).enumerate() {
+            while chapters.next_if(|begin| *begin <= at).is_some() {
+                latest = i64::MIN;
+            }
+            latest = latest.max(row.us);
+            keyed.push((latest, row));
+        }
+        keyed.sort_by_key(|(key, _)| *key);
+        self.rows.extend(keyed.into_iter().map(|(_, row)| row));
     }
 
     /// How many events there are.
@@ -384,7 +403,13 @@ impl Draft {
             let before = self.rows.iter().rposition(not_later).map_or(0, |at| at + 1);
             let (before, after) = self.rows.split_at(before);
             if was_at_work(before) && stops_silently(after, us) {
-                self.insert_by_time(&escape);
+                // What there was of an answer is written after the key was pressed.
+                let turn = after.iter().take_while(|row| !is_prompt(row));
+                let answer = turn.enumerate().filter(|(_, row)| row.part == Part::Answer).last();
+                match answer.map(|(at, _)| before.len() + at + 1) {
+                    Some(at) => self.insert(at, &escape),
+                    None => self.insert_by_time(&escape),
+                }
             }
         }
     }
@@ -427,11 +452,13 @@ impl Draft {
         self.rows.insert(at, Row::new(event, line));
     }
 
-    /// Behind the last event that is not later.
+    /// Behind the last event that is not later, and those of unknown time that follow it.
     pub fn insert_by_time(&mut self, event: &Event) {
         let us = event.time.map_or(i64::MIN, |time| time.unix_us);
         let place = self.rows.iter().rposition(|row| row.us != i64::MIN && row.us <= us);
-        self.insert(place.map_or(0, |at| at + 1), event);
+        let place = place.map_or(0, |at| at + 1);
+        let untimed = self.rows[place..].iter().take_while(|row| row.us == i64::MIN).count();
+        self.insert(if place == 0 { 0 } else { place + untimed }, event);
     }
 
     /// The calls and approvals that a dialog may be about: those near it in time, and what is
@@ -602,9 +629,13 @@ fn was_at_work(rows: &[Row]) -> bool {
     })
 }
 
+fn is_prompt(row: &Row) -> bool {
+    matches!(row.part, Part::Said | Part::Command)
+}
+
 /// Whether the agent does no more from `us` on, up to the next message, and nothing says why.
 fn stops_silently(rows: &[Row], us: i64) -> bool {
-    let mut turn = rows.iter().take_while(|row| !matches!(row.part, Part::Said | Part::Command));
+    let mut turn = rows.iter().take_while(|row| !is_prompt(row));
     turn.all(|row| match row.kind {
         Kind::Stops(_) | Kind::TurnEnd(_) => false,
         _ => row.part != Part::Answer || row.us <= us.saturating_add(ESCAPE_US),
@@ -726,6 +757,41 @@ mod tests {
             let added = words(&draft).contains("x5") && !events.contains("x5");
             assert_eq!(added, interrupts, "{events}");
         }
+    }
+
+    /// What there was of an answer stands before the interruption, though it was written later.
+    #[test]
+    fn a_part_of_an_answer_comes_before_its_interruption() {
+        for (events, expected) in
+            [("u1 a6 u9", "u1 a6 x5 u9"), ("u1 c2 r6 u9", "u1 c2 x5 r6 u9"), ("u1", "u1 x5")]
+        {
+            let mut draft = draft(events);
+            draft.interrupt(vec![event("x5")]);
+            assert_eq!(words(&draft), expected);
+        }
+    }
+
+    /// An event without a time (`0`), or with an earlier one, stays with the one before it.
+    #[test]
+    fn a_transcript_keeps_its_order() {
+        let check = |chapters: &[&str], expected: &str| {
+            let mut all = Draft::of(&std::env::temp_dir(), &[]);
+            for chapter in chapters {
+                let mut rows = Vec::new();
+                for mut event in chapter.split(' ').map(event) {
+                    event.time = event.time.filter(|time| time.unix_us > 0);
+                    let line = all.spool.add(&event);
+                    rows.push(Row::new(&event, line));
+                }
+                all.take(Chapter { rows, ledger: Vec::new() });
+            }
+            all.merge();
+            assert_eq!(words(&all), expected);
+        };
+        check(&["u5 a0 u7 a0"], "u5 a0 u7 a0");
+        check(&["u5 a4 u7"], "u5 a4 u7");
+        check(&["u5 a0 u7 a0", "u1 a6 a8"], "u1 u5 a0 a6 u7 a0 a8");
+        check(&["u5 a0", "a0 u6"], "a0 u5 a0 u6");
     }
 
     /// A second press finds the turn stopped.

@@ -49,8 +49,8 @@ const SWEEP_WAIT: Duration = Duration::from_millis(150);
 const SWEEP_WAIT_FIRST: Duration = Duration::from_secs(2);
 
 /// A process that is not needed at once is started so long after the session began: most commands
-/// have ended by then, and pay nothing for it.
-pub const LATER_US: u64 = 1_000_000;
+/// have ended by then, and pay nothing for it. No agent has answered by then.
+pub const LATER_US: u64 = 400_000;
 
 /// Starts the process: its number, and a socket to it.
 pub type Starter = Box<dyn FnOnce() -> Option<(Pid, UnixStream)>>;

@@ -4,7 +4,7 @@ use crate::event::{Counts, Tokens};
 use crate::json::{ObjectWriter, Value};
 
 /// The present way of reading a recording. What an older one has read can be read again.
-pub const DERIVED_VERSION: u64 = 1;
+pub const DERIVED_VERSION: u64 = 2;
 
 /// A copy of a file of the agent's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

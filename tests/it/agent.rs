@@ -601,6 +601,15 @@ fn check_broken(agent: &str, files: &[(String, Vec<u8>)], session: Option<&str>)
     transcript
 }
 
+/// Where a file may be cut: after each line, or, where it has none, each page.
+fn cuts(path: &str, bytes: &[u8]) -> Vec<usize> {
+    const PAGE_LEN: usize = 4096;
+    match path.ends_with(".db") {
+        true => (0..bytes.len()).step_by(PAGE_LEN).collect(),
+        false => (1..=bytes.len()).filter(|end| bytes[end - 1] == b'\n').collect(),
+    }
+}
+
 #[test]
 fn transcripts_cut_anywhere_are_read_as_far_as_they_go() {
     for (agent, name, names) in CASES {
@@ -608,32 +617,49 @@ fn transcripts_cut_anywhere_are_read_as_far_as_they_go() {
         let session = golden["session"].as_str();
         let files = load(agent, names);
         let whole = read(agent, &files, session).events.len();
-        let largest = (0..files.len()).max_by_key(|&i| files[i].1.len()).expect("a file");
-        let lines: Vec<usize> = files[largest]
-            .1
-            .iter()
-            .enumerate()
-            .filter(|(_, b)| **b == b'\n')
-            .map(|(i, _)| i + 1)
-            .collect();
-        let log = files[largest].0.ends_with(".jsonl");
-        let step = if log { 1 } else { lines.len().div_ceil(16).max(1) };
-        let mut before = 0;
-        for &end in lines.iter().step_by(step) {
-            // Cut after a line, and in the middle of the next.
-            let mut cut = files.clone();
-            cut[largest].1.truncate(end);
-            let at_line = check_broken(agent, &cut, session);
-            cut[largest].1 = files[largest].1[..(end + 40).min(files[largest].1.len())].to_vec();
-            let in_line = check_broken(agent, &cut, session);
-            if log {
-                assert!(at_line.notes.is_empty(), "{agent}/{name}: {:?}", at_line.notes);
-                assert!(in_line.events.len() >= at_line.events.len());
-                assert!(at_line.events.len() >= before, "{agent}/{name}: events were lost");
-                before = at_line.events.len();
+        for (at, (path, bytes)) in files.iter().enumerate() {
+            // What is beside the words is read as well, and says nothing.
+            let words = [".jsonl", ".md", ".json"].iter().any(|end| path.ends_with(end));
+            let log = path.ends_with(".jsonl");
+            let mut before = 0;
+            for end in cuts(path, bytes) {
+                // Cut after a line, and in the middle of the next.
+                let mut cut = files.clone();
+                cut[at].1.truncate(end);
+                let at_line = check_broken(agent, &cut, session);
+                cut[at].1 = bytes[..(end + 40).min(bytes.len())].to_vec();
+                let in_line = check_broken(agent, &cut, session);
+                let context = format!("{agent}/{name}: {path}: {end}");
+                if log {
+                    assert!(at_line.notes.is_empty(), "{context}: {:?}", at_line.notes);
+                }
+                if words {
+                    assert!(in_line.events.len() >= at_line.events.len(), "{context}");
+                    assert!(at_line.events.len() >= before, "{context}: events were lost");
+                    before = at_line.events.len();
+                }
             }
+            assert!(before <= whole, "{agent}/{name}");
         }
-        assert!(before <= whole);
+    }
+}
+
+/// Of one document, what a cut leaves whole is read, too.
+#[test]
+fn documents_cut_anywhere_give_the_messages_before() {
+    for (agent, names, of) in [
+        ("cline", ["1795218087880_2hoih"], ".messages.json"),
+        ("gemini", ["legacy"], ".json"),
+        ("opencode", ["export.json"], ".json"),
+    ] {
+        let files = load(agent, &names);
+        let at = files.iter().position(|(path, _)| path.ends_with(of)).expect(of);
+        let whole = spoken(agent, &read(agent, &files, None).events);
+        let mut cut = files.clone();
+        cut[at].1.truncate(files[at].1.len() - 30);
+        let left = spoken(agent, &check_broken(agent, &cut, None).events);
+        assert!(left.len() + 4 >= whole.len() && left.len() > 1, "{agent}: {left:?}");
+        assert_eq!(left, whole[..left.len()], "{agent}");
     }
 }
 
@@ -663,10 +689,28 @@ fn mutated_transcripts_neither_panic_nor_lose_the_rest() {
                     }
                 }
             }
-            let transcript = check_broken(agent, &broken, session);
-            if names[0].ends_with(".jsonl") && round == 0 {
-                // One fault costs one record, not the conversation.
-                assert!(transcript.events.len() > 3, "{agent}/{name}");
+            check_broken(agent, &broken, session);
+        }
+        one_byte(agent, name, &files, session);
+    }
+}
+
+/// One byte is changed at so many places of a file, spread over it.
+const PLACES: usize = 24;
+/// The most events that one message of these transcripts is.
+const MESSAGE_EVENTS_MAX: usize = 8;
+
+/// One fault costs one record, not the conversation.
+fn one_byte(agent: &str, name: &str, files: &Files, session: Option<&str>) {
+    let whole = read(agent, files, session).events.len();
+    for (file, (path, bytes)) in files.iter().enumerate() {
+        for at in (0..bytes.len()).step_by(bytes.len().div_ceil(PLACES).max(1)) {
+            for byte in [0, b'"', b'\n', 0xff] {
+                let mut broken = files.clone();
+                broken[file].1[at] = byte;
+                let events = check_broken(agent, &broken, session).events.len();
+                let left = path.ends_with(".db") || events + MESSAGE_EVENTS_MAX >= whole;
+                assert!(left, "{agent}/{name}: {path}: {at} {byte}: {events} of {whole}");
             }
         }
     }
@@ -862,8 +906,8 @@ const DIALOGS: &[(&str, &[Answered])] = &[
 #[test]
 fn requests_for_permission_are_seen_on_real_screens() {
     for (name, expected) in DIALOGS {
-        let seen = seen_approvals(name, WallTime::default());
-        let seen: Vec<_> = seen
+        let events = seen_approvals(name, WallTime::default());
+        let seen: Vec<_> = events
             .iter()
             .map(|e| match &e.body {
                 Body::Approval(a) => (
@@ -875,6 +919,20 @@ fn requests_for_permission_are_seen_on_real_screens() {
             })
             .collect();
         assert_eq!(seen.len(), expected.len(), "{name}: {seen:?}");
+        let output: Vec<u8> = recording(name)
+            .into_iter()
+            .filter(|(_, direction, _)| *direction == Direction::Output)
+            .flat_map(|(_, _, bytes)| bytes)
+            .collect();
+        for event in &events {
+            // What painted the dialog, its answers among it.
+            let evidence = event.evidence.as_ref().expect("evidence");
+            let (from, len) = (evidence.offset as usize, evidence.len as usize);
+            let painted = String::from_utf8_lossy(&output[from..from + len]).into_owned();
+            let Body::Approval(approval) = &event.body else { panic!("{}", event.body.kind()) };
+            let word = approval.options[0].split(' ').next().expect("a word");
+            assert!(painted.contains(word), "{name}: {word}: {painted:?}");
+        }
         for (seen, expected) in seen.iter().zip(*expected) {
             assert!(seen.0.starts_with(expected.0), "{name}: {seen:?}");
             assert_eq!((seen.1, seen.2), (expected.1, expected.2), "{name}");

@@ -69,6 +69,15 @@ fn check(agent: &str, store: &[u8], expected: &Value) {
     said.retain(|text| !text.starts_with("This is a slow"));
     assert_eq!(said, words(&expected["texts"]), "{agent}: texts");
 
+    // Who speaks first, and that a model answers when it has been asked.
+    let speaks = |e: &&Value| e["kind"] == "user_message" || e["kind"] == "assistant_message";
+    let speakers: Vec<bool> =
+        events.iter().filter(speaks).map(|e| e["kind"] == "user_message").collect();
+    assert_eq!(speakers.first(), Some(&true), "{agent}: {speakers:?}");
+    let answers = events.iter().filter(|e| e["kind"] == "assistant_message");
+    let turns: Vec<u64> = answers.map(|e| e["turn"].as_u64().expect("a turn")).collect();
+    assert!(turns.iter().min() < turns.iter().max(), "{agent}: {turns:?}");
+
     let expected_calls = words(&expected["calls"]);
     let calls = of("tool_call").into_iter();
     let calls: Vec<String> = calls.filter_map(|c| call(&events, c, &expected_calls)).collect();
