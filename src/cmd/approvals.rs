@@ -5,8 +5,8 @@ use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
 use crate::error::Result;
 use crate::event::{Approval, Body, Event};
 use crate::format::line;
+use crate::format::markdown::seconds;
 use crate::library::Library;
-use crate::time::duration;
 
 /// `il approvals [ID] [--json]`.
 pub(crate) const COMMAND: Command<Args> = Command {
@@ -57,7 +57,7 @@ fn row(event: &Event, approval: &Approval) -> Vec<String> {
         event.turn.map_or_else(unknown, |turn| turn.to_string()),
         approval.decision.map_or_else(unknown, |decision| decision.as_str().replace('_', " ")),
         approval.key.as_deref().map_or_else(unknown, line::clean),
-        approval.waited_ms.map_or_else(unknown, |ms| duration(ms.saturating_mul(1000))),
+        approval.waited_ms.map(seconds).filter(|text| !text.is_empty()).unwrap_or_else(unknown),
         line::clean(&approval.ask),
     ]
 }

@@ -435,15 +435,16 @@ fn md(subject: &Subject<'_>, out: &mut dyn io::Write) -> io::Result<()> {
         facts.push(fact("Directory", cwd.to_string_lossy().into_owned()));
     }
     let head = Head {
-        title: meta.name.clone().unwrap_or_else(|| session.id.to_string()),
+        title: meta.name.clone(),
+        directory: session.directory(),
         facts,
         intent: meta.intent.as_ref().map(|i| i.title.clone().unwrap_or_else(|| i.id.clone())),
         resume: None,
     };
-    let view = View { offset_s: meta.started.offset_s, abandoned: false };
+    let view = View { offset_s: meta.started.offset_s, ..View::default() };
     let mut report = Report::new(view);
     subject.each_event(&mut |event| report.add(&event));
-    let mut talk = Talk::new(report.turns(), view);
+    let mut talk = Talk::new(report.turns(), view).within(&head.directory);
     let mut put = Put::to(out);
     let mut masks = Mask::default();
     let mut tell = |text: &str| match subject.raw {

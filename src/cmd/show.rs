@@ -8,10 +8,11 @@ use super::pick::{self, Picks};
 use super::{home, moment, print, screen};
 use crate::agent::{Counted, Statement};
 use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{self, Body, Event, Prices};
 use crate::format::line;
-use crate::format::markdown::grouped;
+use crate::format::markdown::{Report, grouped};
+use crate::format::text::{Chat, View};
 use crate::json::write_object;
 use crate::library::{Library, Session};
 use crate::session::{DERIVED_VERSION, Derived, Status};
@@ -19,7 +20,7 @@ use crate::sys::time;
 use crate::term::Format;
 use crate::time::duration;
 
-/// `il show [ID] [--json] [--at TIME]`.
+/// `il show [ID] [--json] [--at TIME] [--turn N]`.
 pub(crate) const COMMAND: Command<Args> = Command {
     name: "show",
     summary: "Show what happened in a session",
@@ -27,6 +28,11 @@ pub(crate) const COMMAND: Command<Args> = Command {
         pick::flag(),
         Flag::value("at", "TIME", "Paint the screen at TIME", |args: &mut Args, value| {
             args.at = Some(value.into_string().map_err(|_| "not a time")?);
+            Ok(())
+        }),
+        Flag::value("turn", "N", "Only turn N: words, thoughts and calls", |args, value| {
+            let number = value.to_str().and_then(|text| text.parse().ok()).filter(|n| *n > 0);
+            args.turn = Some(number.ok_or("not a number from 1")?);
             Ok(())
         }),
     ],
@@ -59,6 +65,7 @@ pub(crate) struct Args {
     id: Option<String>,
     json: bool,
     at: Option<String>,
+    turn: Option<u32>,
     explain: bool,
     pick: bool,
 }
@@ -91,6 +98,10 @@ pub(super) fn run(args: Args, global: &Global) -> Result<u8> {
         print(terminal.screen().render(format, 0))?;
         return Ok(0);
     }
+    if let Some(number) = args.turn {
+        print(turn(&library, &session, number, args.json)?)?;
+        return Ok(0);
+    }
     if args.explain {
         let account = library.account(&session);
         screen::table(&LEDGER, account.ledger.iter().map(statement))?;
@@ -102,6 +113,39 @@ pub(super) fn run(args: Args, global: &Global) -> Result<u8> {
     };
     print(text)?;
     Ok(0)
+}
+
+/// One turn: when it was, how long the agent, its tools and the user took, and what was said.
+fn turn(library: &Library, session: &Session, number: u32, json: bool) -> Result<String> {
+    let mut out = String::new();
+    let (mut report, mut last) = (Report::default(), None);
+    let view = View { offset_s: session.meta.started.offset_s, thoughts: true, ..View::default() };
+    let mut chat = Chat::new(view).within(&session.directory());
+    let mut mine = 0;
+    library.each_said(session, &mut |event| {
+        report.add(&event);
+        last = last.max(event.turn);
+        if event.turn != Some(number) {
+            return;
+        }
+        mine += 1;
+        match json {
+            true => event.write_line(&mut out),
+            false => chat.add(&event, &mut out),
+        }
+    });
+    if mine == 0 {
+        let why = match last {
+            Some(last) => format!("it has {}", line::count(last.into(), "turn")),
+            None => "nobody said anything in it".to_owned(),
+        };
+        return Err(Error::failed(format!("no turn {number} of {}", session.id.short())).why(why));
+    }
+    if json {
+        return Ok(out);
+    }
+    let heading = report.turn_line(number).unwrap_or_default();
+    Ok(format!("Turn: {number} of {}{heading}\n\n{out}", last.unwrap_or(number)))
 }
 
 /// The user's prices; none where there is no file.

@@ -253,3 +253,16 @@ words! {
         Rename = "rename",
     }
 }
+
+impl Decision {
+    /// Whether what was asked for was not to be done.
+    pub fn is_refusal(self) -> bool {
+        matches!(
+            self,
+            Decision::RejectOnce
+                | Decision::RejectAlways
+                | Decision::Cancelled
+                | Decision::PolicyDeny
+        )
+    }
+}

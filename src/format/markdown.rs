@@ -1,8 +1,9 @@
 //! The report of a session in Markdown: always the same text for the same events.
 
-use super::text::{Chat, View, first_line, first_prompt, plain};
+use super::text::{Chat, View, below, first_line, first_prompt, plain, why_failed};
 use crate::event::{
-    Body, Counts, Decision, Event, FileOp, MAIN, Tokens, ToolResult, Turn, Turns, Usage, turns,
+    Body, Counts, Decision, Event, FileOp, MAIN, Tokens, ToolCategory, ToolResult, Turn, Turns,
+    Usage, turns,
 };
 use crate::time::duration;
 use std::collections::{BTreeMap, HashMap};
@@ -12,8 +13,10 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 /// What the report says that is not in the events.
 #[derive(Clone, Debug, Default)]
 pub struct Head {
-    /// The session's name, or its id.
-    pub title: String,
+    /// The session's name, if it has one; its first prompt stands for it.
+    pub title: Option<String>,
+    /// Where the session worked; paths below it are shown from there on.
+    pub directory: String,
     /// Facts of the session, in the order in which they are shown.
     pub facts: Vec<(String, String)>,
     /// What the session was for.
@@ -45,9 +48,12 @@ pub struct Report {
     /// The first that is no command.
     prompt: Option<String>,
     files: BTreeMap<String, Change>,
+    writes: Writes,
     tools: Tools,
     approvals: Approvals,
     models: BTreeMap<String, Spent>,
+    /// Of each turn that says so: how long the agent, its tools and the user took, in milliseconds.
+    spans: BTreeMap<u32, [u64; 3]>,
 }
 
 impl Report {
@@ -59,6 +65,25 @@ impl Report {
     /// The turns of the events so far.
     pub fn turns(&self) -> Vec<Turn> {
         self.turns.clone().finish()
+    }
+
+    /// `, 2026-11-20 23:05:41, took 3s (agent 1.2s, tools 1.0s, waiting for me 0.8s), end turn` of
+    /// a turn of the events so far.
+    pub fn turn_line(&self, number: u32) -> Option<String> {
+        let turn = self.turns().into_iter().find(|turn| turn.number == number)?;
+        let mut out = turn.started.map_or(String::new(), |t| format!(", {}", self.view.time(t)));
+        if let Some(took) = took(&turn) {
+            let _ = write!(out, ", took {took}");
+        }
+        let split = self.spans.get(&number).map(|split| split.map(seconds)).unwrap_or_default();
+        let names = ["agent", "tools", "waiting for me"];
+        let split = names.iter().zip(split).filter(|(_, took)| !took.is_empty());
+        let split: Vec<String> = split.map(|(name, took)| format!("{name} {took}")).collect();
+        if !split.is_empty() {
+            let _ = write!(out, " ({})", split.join(", "));
+        }
+        let ending = ending(&turn);
+        Some(if ending.is_empty() { out } else { format!("{out}, {ending}") })
     }
 
     /// Takes the next event.
@@ -74,9 +99,16 @@ impl Report {
         self.turns.add(event);
         if !event.abandoned {
             add_file(&mut self.files, event);
+            self.writes.add(event);
             self.tools.add(event);
         }
         self.approvals.add(event, &self.view);
+        if let (Body::TurnEnd(end), Some(turn)) = (&event.body, event.turn)
+            && event.stream == MAIN
+        {
+            let split = [end.agent_ms, end.tool_ms, end.blocked_ms].map(Option::unwrap_or_default);
+            self.spans.insert(turn, split);
+        }
         if let Body::Usage(usage) = &event.body {
             let model = usage.model.as_deref().unwrap_or("(unknown)");
             match self.models.get_mut(model) {
@@ -88,13 +120,17 @@ impl Report {
 
     /// The report.
     pub fn finish(self, head: &Head) -> String {
-        let mut out = format!("# {}\n\n", escape(&first_line(&head.title)));
+        let title = head.title.as_ref().or(self.prompt.as_ref()).map(|title| cut(title));
+        let title = title.filter(|title| !title.is_empty()).unwrap_or_else(|| "Session".to_owned());
+        let mut out = format!("# {}\n\n", escape(&title));
         for (name, value) in &head.facts {
             let _ = writeln!(out, "- **{}**: {}", escape(name), escape(&first_line(value)));
         }
         intent(head, self.prompt.as_deref(), &mut out);
-        timeline(&self.turns.finish(), &self.prompts, &self.view, &mut out);
-        files(&self.files, &mut out);
+        timeline(&self.turns.finish(), &self.prompts, &self.spans, &self.view, &mut out);
+        // Most agents do not say what became of a file; the calls that wrote it do.
+        let told = !self.files.is_empty();
+        files(if told { &self.files } else { &self.writes.files }, told, &head.directory, &mut out);
         self.tools.write(&mut out);
         self.approvals.write(&mut out);
         tokens(&self.models, &mut out);
@@ -120,6 +156,7 @@ pub struct Talk {
     view: View,
     at: usize,
     chat: Chat,
+    directory: String,
     text: String,
 }
 
@@ -127,7 +164,14 @@ impl Talk {
     /// The conversation of which these are the turns.
     pub fn new(turns: Vec<Turn>, view: View) -> Talk {
         let turns = turns.into_iter().peekable();
-        Talk { turns, view, at: 0, chat: Chat::new(view), text: String::new() }
+        let (chat, directory, text) = (Chat::new(view), String::new(), String::new());
+        Talk { turns, view, at: 0, chat, directory, text }
+    }
+
+    /// The same of a session that works in this directory: see [`Chat::within`].
+    pub fn within(self, directory: &str) -> Talk {
+        let chat = self.chat.within(directory);
+        Talk { chat, directory: directory.to_owned(), ..self }
     }
 
     /// Takes the next event; a turn is written with its last.
@@ -139,7 +183,7 @@ impl Talk {
             self.chat.add(event, &mut self.text);
         }
         if let Some(turn) = self.turns.next_if(|turn| turn.events.end <= at + 1) {
-            self.chat = Chat::new(self.view);
+            self.chat = Chat::new(self.view).within(&self.directory);
             let text = std::mem::take(&mut self.text);
             if !turn.abandoned || self.view.abandoned {
                 let time =
@@ -165,21 +209,27 @@ fn intent(head: &Head, prompt: Option<&str>, out: &mut String) {
     }
 }
 
-fn timeline(turns: &[Turn], prompts: &[(usize, String)], view: &View, out: &mut String) {
+fn timeline(
+    turns: &[Turn],
+    prompts: &[(usize, String)],
+    spans: &BTreeMap<u32, [u64; 3]>,
+    view: &View,
+    out: &mut String,
+) {
     if turns.is_empty() {
         return;
     }
-    out.push_str("\n## Turns\n\n| # | Started | Took | Prompt | Tools | Tokens out | Ended |\n");
-    out.push_str("|--:|---|--:|---|--:|--:|---|\n");
+    out.push_str("\n## Turns\n\n| # | Started | Took | Agent | Tools | Waiting for me | Prompt ");
+    out.push_str("| Calls | Tokens out | Ended |\n|--:|---|--:|--:|--:|--:|---|--:|--:|---|\n");
     for turn in turns {
         let started = turn.started.map_or(String::new(), |t| view.time(t));
-        let took = turn.started.zip(turn.ended).map_or(String::new(), |(start, end)| {
-            duration(u64::try_from(end.unix_us - start.unix_us).unwrap_or(0))
-        });
+        let took = took(turn).unwrap_or_default();
         let prompt = prompts.binary_search_by_key(&turn.events.start, |(at, _)| *at);
+        let split = spans.get(&turn.number).map(|split| split.map(seconds));
+        let [agent, tools, me] = split.unwrap_or_default();
         let _ = writeln!(
             out,
-            "| {} | {started} | {took} | {} | {} | {} | {} |",
+            "| {} | {started} | {took} | {agent} | {tools} | {me} | {} | {} | {} | {} |",
             turn.number,
             prompt.map_or("", |at| &prompts[at].1),
             tool_cell(&turn.counts),
@@ -189,12 +239,31 @@ fn timeline(turns: &[Turn], prompts: &[(usize, String)], view: &View, out: &mut 
     }
 }
 
+/// `0.8s`, `59.0s`, and from a minute on as other durations; nothing of what took no time.
+pub fn seconds(ms: u64) -> String {
+    match ms {
+        0 => String::new(),
+        1..60_000 => format!("{:.1}s", ms as f64 / 1000.0),
+        ms => duration(ms.saturating_mul(1000)),
+    }
+}
+
 fn prompt_cell(text: &str) -> String {
+    cell(&cut(text))
+}
+
+/// The first line, no longer than a table has room for.
+fn cut(text: &str) -> String {
     let text = first_line(text);
     match text.char_indices().nth(PROMPT_LEN_MAX) {
-        Some((end, _)) => cell(&format!("{}…", &text[..end])),
-        None => cell(&text),
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
+}
+
+fn took(turn: &Turn) -> Option<String> {
+    let us = turn.ended?.unix_us.checked_sub(turn.started?.unix_us)?;
+    Some(duration(u64::try_from(us).unwrap_or(0)))
 }
 
 fn tool_cell(counts: &Counts) -> String {
@@ -233,15 +302,48 @@ fn add_file(changes: &mut BTreeMap<String, Change>, event: &Event) {
     change.times += 1;
 }
 
-fn files(changes: &BTreeMap<String, Change>, out: &mut String) {
+/// The files that tool calls have written, as far as their results tell.
+#[derive(Debug, Default)]
+struct Writes {
+    files: BTreeMap<String, Change>,
+    /// What the calls that have no result yet are to write, by the hash of their ids.
+    pending: HashMap<u64, Vec<String>>,
+}
+
+impl Writes {
+    fn add(&mut self, event: &Event) {
+        match &event.body {
+            Body::ToolCall(call) if call.category == Some(ToolCategory::Write) => {
+                let id = call.call_id.as_deref().map(hash);
+                self.pending.extend(id.map(|id| (id, call.paths.clone())));
+            }
+            Body::ToolResult(result) => {
+                let id = result.call_id.as_deref().map(hash);
+                let paths = id.and_then(|id| self.pending.remove(&id)).unwrap_or_default();
+                for path in paths.iter().filter(|_| result.ok != Some(false)) {
+                    self.files.entry(first_line(path)).or_default().times += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The table of files; only where they are `told` is it known how they changed.
+fn files(changes: &BTreeMap<String, Change>, told: bool, directory: &str, out: &mut String) {
     if changes.is_empty() {
         return;
     }
     out.push_str("\n## Files changed\n\n| File | How | Times | + | - |\n|---|---|--:|--:|--:|\n");
     for (path, change) in changes {
         let op = change.op.map_or("", FileOp::as_str);
-        let Change { plus, minus, times, .. } = change;
-        let _ = writeln!(out, "| {} | {op} | {times} | {plus} | {minus} |", cell(path));
+        let times = change.times;
+        let [plus, minus] = [change.plus, change.minus].map(|n| match told {
+            true => n.to_string(),
+            false => String::new(),
+        });
+        let path = cell(below(path, directory));
+        let _ = writeln!(out, "| {path} | {op} | {times} | {plus} | {minus} |");
     }
 }
 
@@ -263,6 +365,8 @@ struct Tools {
     calls: HashMap<u64, u32>,
     failures: String,
     failures_count: usize,
+    /// The call that was refused last.
+    refused: Option<String>,
 }
 
 impl Tools {
@@ -273,14 +377,18 @@ impl Tools {
                 self.uses[at as usize].calls += 1;
                 self.calls.extend(call.call_id.as_deref().map(|id| (hash(id), at)));
             }
+            Body::Approval(approval) if approval.decision.is_some_and(Decision::is_refusal) => {
+                self.refused.clone_from(&approval.call_id);
+            }
             Body::ToolResult(result) => {
+                let refused = result.call_id.is_some() && result.call_id == self.refused;
                 let call = result.call_id.as_deref().and_then(|id| self.calls.get(&hash(id)));
                 let at = call.copied().unwrap_or_else(|| self.of("(no call)"));
                 let used = &mut self.uses[at as usize];
                 used.ms = used.ms.saturating_add(result.duration_ms.unwrap_or(0));
                 if result.ok == Some(false) {
                     used.failed += 1;
-                    self.add_failure(at, event.turn, result);
+                    self.add_failure(at, event.turn, result, refused);
                 }
             }
             _ => {}
@@ -292,12 +400,13 @@ impl Tools {
         let next = u32::try_from(self.uses.len()).unwrap_or(u32::MAX);
         let at = *self.names.entry(hash(name)).or_insert(next);
         if at == next {
-            self.uses.push(Use { name: name.to_owned(), calls: 0, failed: 0, ms: 0 });
+            let name = name.to_owned();
+            self.uses.push(Use { name, calls: 0, failed: 0, ms: 0 });
         }
         at
     }
 
-    fn add_failure(&mut self, at: u32, turn: Option<u32>, result: &ToolResult) {
+    fn add_failure(&mut self, at: u32, turn: Option<u32>, result: &ToolResult, refused: bool) {
         self.failures_count += 1;
         if self.failures_count > FAILURES_MAX {
             return;
@@ -308,8 +417,7 @@ impl Tools {
             name => name,
         };
         let code = result.exit_code.map_or(String::new(), |code| format!(" (exit {code})"));
-        let last = result.text.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or_default();
-        let last = escape(&first_line(last));
+        let last = if refused { "refused".to_owned() } else { escape(&why_failed(&result.text)) };
         let _ = writeln!(self.failures, "- {turn}{}{code}: {last}", escape(name));
     }
 
@@ -321,9 +429,8 @@ impl Tools {
         self.uses.sort_by(|one, other| one.name.cmp(&other.name));
         out.push_str("\n## Tools\n\n| Tool | Calls | Failed | Time |\n|---|--:|--:|--:|\n");
         for Use { name, calls, failed, ms } in &self.uses {
-            let time =
-                if *ms == 0 { String::new() } else { format!("{:.1}s", *ms as f64 / 1000.0) };
-            let _ = writeln!(out, "| {} | {calls} | {failed} | {time} |", cell(name));
+            let (name, time) = (cell(name), seconds(*ms));
+            let _ = writeln!(out, "| {name} | {calls} | {failed} | {time} |");
         }
         if self.failures_count > 0 {
             let _ = write!(out, "\n### Failures\n\n{}", self.failures);
@@ -355,7 +462,7 @@ impl Approvals {
                     approval.decision.unwrap_or(Decision::Unknown).as_str().replace('_', " ");
                 let ms = approval.waited_ms;
                 self.waited_ms = self.waited_ms.saturating_add(ms.unwrap_or(0));
-                let ms = ms.map_or(String::new(), |ms| format!("{:.1}s", ms as f64 / 1000.0));
+                let ms = ms.map_or(String::new(), seconds);
                 let ask = cell(&first_line(&approval.ask));
                 let _ = writeln!(self.rows, "| {time} | {ask} | {decision} | {ms} |");
             }
@@ -472,6 +579,7 @@ fn fence(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{Source, ToolCall};
 
     #[test]
     fn marks_in_recorded_text_stay_text() {
@@ -482,9 +590,40 @@ mod tests {
     }
 
     #[test]
+    fn files_are_told_by_the_calls_that_wrote_them() {
+        let call = |id: &str, category| ToolCall {
+            call_id: Some(id.into()),
+            category: Some(category),
+            paths: vec!["/p/a.rs".into()],
+            ..Default::default()
+        };
+        let result = |id: &str, ok| ToolResult {
+            call_id: Some(id.into()),
+            ok: Some(ok),
+            ..Default::default()
+        };
+        let events = [
+            Event::new(Source::Transcript, call("1", ToolCategory::Write)),
+            Event::new(Source::Transcript, call("2", ToolCategory::Write)),
+            Event::new(Source::Transcript, call("3", ToolCategory::Read)),
+            Event::new(Source::Transcript, result("1", true)),
+            Event::new(Source::Transcript, result("2", false)),
+            Event::new(Source::Transcript, result("3", true)),
+        ];
+        let head = Head { directory: "/p".into(), ..Default::default() };
+        let text = report(&head, &events, &View::default());
+        assert!(text.contains("| a.rs |  | 1 |  |  |\n"), "{text}");
+        let (path, op) = ("/p/b.rs".into(), Some(FileOp::Create));
+        let told = crate::event::FileChange { path, op, plus: Some(3), ..Default::default() };
+        let events = [&events[..], &[Event::new(Source::Transcript, told)]].concat();
+        let text = report(&head, &events, &View::default());
+        assert!(text.contains("| b.rs | create | 1 | 3 | 0 |\n") && !text.contains("a.rs"));
+    }
+
+    #[test]
     fn an_empty_session_has_a_short_report() {
         let head = Head {
-            title: "x".into(),
+            title: Some("x".into()),
             facts: vec![("Status".into(), "lost".into())],
             ..Default::default()
         };

@@ -1,6 +1,7 @@
 //! The conversation and the thoughts as text for people.
 
 use crate::event::{Body, Decision, Event, MAIN, MessageForm, ThoughtForm};
+use crate::json;
 use crate::time::WallTime;
 use std::fmt::Write;
 
@@ -11,6 +12,8 @@ pub struct View {
     pub offset_s: i32,
     /// Show also what the user went back behind.
     pub abandoned: bool,
+    /// Show the thoughts among the words.
+    pub thoughts: bool,
 }
 
 impl View {
@@ -34,14 +37,23 @@ pub fn chat(events: &[Event], view: &View) -> String {
 #[derive(Clone, Debug)]
 pub struct Chat {
     view: View,
+    /// Where the session works; paths below it are shown from there on.
+    directory: String,
     speaker: &'static str,
     is_begun: bool,
+    /// The call that was refused last: that it failed, as its result says, is no news.
+    refused: Option<String>,
 }
 
 impl Chat {
     /// A conversation of which nothing is written yet.
     pub fn new(view: View) -> Chat {
-        Chat { view, speaker: "", is_begun: false }
+        Chat { view, directory: String::new(), speaker: "", is_begun: false, refused: None }
+    }
+
+    /// The same of a session that works in this directory: paths below it are shown from there on.
+    pub fn within(self, directory: &str) -> Chat {
+        Chat { directory: directory.to_owned(), ..self }
     }
 
     /// Writes what is said with the next event: see [`chat`].
@@ -60,8 +72,23 @@ impl Chat {
                 Some(("User", format!("{}{}", text.trim_end(), plain(&note))))
             }
             Body::AssistantMessage(m) => Some(("Assistant", plain(&m.text).trim_end().to_owned())),
+            Body::Thought(thought) if self.view.thoughts => {
+                Some(("Assistant", aside(&thought.text)))
+            }
+            Body::ToolResult(result) if self.is_refused(result.call_id.as_ref()) => None,
+            Body::ToolCall(call)
+                if call.title.is_some() && call.title.as_ref() == call.paths.first() =>
+            {
+                let path = below(call.title.as_deref().unwrap_or_default(), &self.directory);
+                Some(("", format!("  [{}] {}", first_line(&call.name), first_line(path))))
+            }
             body => line(body).map(|text| ("", text)),
         };
+        if let Body::Approval(approval) = &event.body
+            && approval.decision.is_some_and(Decision::is_refusal)
+        {
+            self.refused.clone_from(&approval.call_id);
+        }
         let Some((who, text)) = said else { return };
         if who.is_empty() || (who == self.speaker && who != "User") {
             self.is_begun = true;
@@ -98,10 +125,31 @@ impl Chat {
         let _ = writeln!(out, "{}[{time}{turn}{stream}{screen}]\n{text}", self.blank());
     }
 
+    fn is_refused(&self, call: Option<&String>) -> bool {
+        call.is_some() && call == self.refused.as_ref()
+    }
+
     /// The line between what was written and what is.
     fn blank(&mut self) -> &'static str {
         if std::mem::replace(&mut self.is_begun, true) { "\n" } else { "" }
     }
+}
+
+/// A thought among words.
+fn aside(text: &str) -> String {
+    let text = plain(text);
+    if text.trim().is_empty() {
+        return "  [thought] (the text is withheld)".to_owned();
+    }
+    let mut lines = text.trim_end().lines();
+    let first = format!("  [thought] {}", lines.next().unwrap_or_default());
+    lines.fold(first, |out, line| format!("{out}\n    {line}"))
+}
+
+/// A path as it is called in `directory`: what lies below it, without it.
+pub(super) fn below<'a>(path: &'a str, directory: &str) -> &'a str {
+    let inside = path.strip_prefix(directory).and_then(|rest| rest.strip_prefix('/'));
+    inside.filter(|rest| !rest.is_empty() && !directory.is_empty()).unwrap_or(path)
 }
 
 /// What happened between the words, in one line.
@@ -116,10 +164,7 @@ fn line(body: &Body) -> Option<String> {
         }
         Body::ToolResult(result) if result.ok == Some(false) => {
             let code = result.exit_code.map_or(String::new(), |code| format!(" (exit {code})"));
-            format!(
-                "  [failed{code}] {}",
-                first_line(result.text.lines().next_back().unwrap_or_default())
-            )
+            format!("  [failed{code}] {}", why_failed(&result.text))
         }
         Body::Approval(approval) => {
             let decision = approval.decision.unwrap_or(Decision::Unknown);
@@ -130,12 +175,52 @@ fn line(body: &Body) -> Option<String> {
             )
         }
         Body::Interrupt(_) => "  [interrupted]".to_owned(),
-        Body::ApiError(error) => format!("  [API error] {}", first_line(&error.message)),
+        Body::ApiError(error) => format!("  [API error] {}", why_refused(&error.message)),
         Body::Context(context) => {
             format!("  [context: {}]", context.op.map_or("changed", |op| op.as_str()))
         }
         _ => return None,
     })
+}
+
+/// Lines that tools add to what a command said; they say nothing of why it failed.
+const REMARKS: &[&str] = &[
+    "Exit Code:",
+    "Exit code:",
+    "Signal:",
+    "Background PIDs:",
+    "Process Group PGID:",
+    "Error: (none)",
+    "Error: (empty)",
+];
+
+/// Why a tool failed, in one line: mostly the last that it said. Where its result is JSON, what that
+/// says.
+pub fn why_failed(text: &str) -> String {
+    let said = json::parse_lossy(text.as_bytes()).ok().and_then(|value| {
+        let value = value.as_array().and_then(|items| items.last()).unwrap_or(&value).clone();
+        ["result", "error", "output", "message"].iter().find_map(|name| {
+            value.str_at(name).filter(|text| !text.trim().is_empty()).map(str::to_owned)
+        })
+    });
+    let text = said.as_deref().unwrap_or(text);
+    let tells = |line: &&str| {
+        let tag = line.starts_with('<') && line.ends_with('>');
+        !line.is_empty() && !tag && !REMARKS.iter().any(|remark| line.starts_with(remark))
+    };
+    let lines = || text.lines().map(str::trim);
+    let last = lines().rev().find(tells).or_else(|| lines().rfind(|line| !line.is_empty()));
+    first_line(last.map_or("", |line| line.strip_prefix("Output: ").unwrap_or(line)))
+}
+
+/// Why a model was not to be had, in one line: the message alone where it comes as JSON.
+pub fn why_refused(text: &str) -> String {
+    let object = text.find('{').and_then(|at| json::parse_prefix(&text.as_bytes()[at..]).ok());
+    let message = object.as_ref().and_then(|(value, _)| {
+        let error = value.get("error").unwrap_or(value);
+        error.str_at("message").or(error.as_str())
+    });
+    first_line(message.unwrap_or(text))
 }
 
 /// What an event says, in one line.
@@ -290,6 +375,68 @@ mod tests {
         );
         assert_eq!(chat(&[], &view), "");
         assert_eq!(first_prompt(&events()).as_deref(), Some("Fix it"));
+    }
+
+    #[test]
+    fn a_refused_call_is_not_said_to_have_failed() {
+        let call = |id: &str, name: &str, path: &str| ToolCall {
+            call_id: Some(id.into()),
+            name: name.into(),
+            title: Some(path.into()),
+            paths: vec![path.into()],
+            ..Default::default()
+        };
+        let failed = |id: &str| ToolResult {
+            call_id: Some(id.into()),
+            ok: Some(false),
+            text: "no".into(),
+            ..Default::default()
+        };
+        let refusal = Approval {
+            call_id: Some("1".into()),
+            ask: "Write?".into(),
+            decision: Some(Decision::RejectOnce),
+            ..Default::default()
+        };
+        let events = [
+            at(0, Thought { text: "hm\nso".into(), ..Default::default() }),
+            at(0, call("1", "Write", "/home/me/shop/src/a.rs")),
+            at(0, refusal),
+            at(0, failed("1")),
+            at(0, call("2", "Read", "/home/me/shopping")),
+            at(0, failed("2")),
+        ];
+        let view = View { thoughts: true, ..View::default() };
+        let mut chat = Chat::new(view).within("/home/me/shop");
+        let mut out = String::new();
+        events.iter().for_each(|event| chat.add(event, &mut out));
+        let expected = "Assistant: (2026-11-20 23:03:22)\n  [thought] hm\n    so\n  [Write] src/a.rs\n  [asked] Write? -> reject once\n  [Read] /home/me/shopping\n  [failed] no\n";
+        assert_eq!(out, expected);
+    }
+
+    #[test]
+    fn failures_say_why() {
+        for (text, expected) in [
+            ("a\nno such file\n\n", "no such file"),
+            ("<x>\nOutput: ls: no\nExit Code: 2\nProcess Group PGID: 7\n</x>", "ls: no"),
+            ("Output: a\nb: no\nError: (none)\nSignal: (none)", "b: no"),
+            ("ls: no\n<shellId: 1 completed with exit code 2>", "ls: no"),
+            (r#"[{"query":"ls","result":"[Command]\n\nls: no\n","success":false}]"#, "ls: no"),
+            (r#"{"error":"was rejected"}"#, "was rejected"),
+            ("<only>", "<only>"),
+            ("", ""),
+        ] {
+            assert_eq!(why_failed(text), expected, "{text}");
+        }
+        for (text, expected) in [
+            ("400 bad\nrequest", "400 bad"),
+            (r#"{"type":"error","error":{"status":400,"message":"bad"}}"#, "bad"),
+            (r#"[API Error: {"error":{"message":"bad"}}]"#, "bad"),
+            (r#"{"error":"bad"}"#, "bad"),
+            ("{ is no JSON", "{ is no JSON"),
+        ] {
+            assert_eq!(why_refused(text), expected, "{text}");
+        }
     }
 
     #[test]

@@ -24,8 +24,9 @@ impl Library {
         mut masks: Option<Mask>,
         take: &mut dyn FnMut(&str),
     ) {
-        let view = View { offset_s: session.meta.started.offset_s, abandoned: false };
-        let (mut chat, mut report) = (Chat::new(view), Report::new(view));
+        let view = View { offset_s: session.meta.started.offset_s, ..View::default() };
+        let head = session.head();
+        let (mut chat, mut report) = (Chat::new(view).within(&head.directory), Report::new(view));
         let mut text = String::new();
         self.each_said(session, &mut |mut event| {
             if let Some(masks) = &mut masks {
@@ -42,7 +43,7 @@ impl Library {
             }
         });
         if name == "report" {
-            take(&report.finish(&session.head()));
+            take(&report.finish(&head));
         }
     }
 }
@@ -72,11 +73,17 @@ impl Session {
             say("Directory", format!("{}{branch}", cwd.to_string_lossy()));
         }
         Head {
-            title: meta.name.clone().unwrap_or_else(|| self.id.to_string()),
+            title: meta.name.clone().or_else(|| meta.derived.as_ref()?.title.clone()),
+            directory: self.directory(),
             facts,
             intent: meta.intent.as_ref().map(|i| i.title.clone().unwrap_or_else(|| i.id.clone())),
             resume: self.resume_command().map(|words| words.join(" ")),
         }
+    }
+
+    /// Where it works, as text.
+    pub fn directory(&self) -> String {
+        self.meta.cwd.as_ref().map_or(String::new(), |cwd| cwd.to_string_lossy().into_owned())
     }
 
     /// The agent, its version and model, and its own session, as far as they are known.

@@ -815,7 +815,8 @@ fn a_real_session_reads_well() {
     let transcript = transcript("claude", &[&format!("{session}.jsonl"), session]);
     let view = View::default();
     let head = markdown::Head {
-        title: "rate limiter".to_owned(),
+        title: None,
+        directory: "/home/me/wk/proj-claude".to_owned(),
         facts: vec![("Status".to_owned(), "succeeded".to_owned())],
         intent: None,
         resume: Some(format!("claude --resume {session}")),

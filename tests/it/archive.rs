@@ -99,6 +99,34 @@ rm -r "$HOME/.claude"
 }
 
 #[test]
+fn one_turn_is_shown_alone() {
+    let script = format!(
+        r#"claude {ID} user '"Do it"' u1 null
+claude {ID} assistant '[{{"type":"text","text":"Done."}}]' a1 '"u1"'
+claude {ID} user '"And that"' u2 '"a1"'
+claude {ID} assistant '[{{"type":"thinking","thinking":"Well."}}]' a2 '"u2"'
+claude {ID} assistant '[{{"type":"tool_use","id":"t","name":"Write","input":{{"file_path":"'"$cwd"'/src/a.rs"}}}}]' a3 '"a2"'
+claude {ID} assistant '[{{"type":"text","text":"That too."}}]' a4 '"a3"'
+"#
+    );
+    let (home, agent) = home_with("claude", &script);
+    run(&home, &[&agent, "-p", "Do it"]);
+    let shown = String::from_utf8(home.il(&["show", "--turn", "2"])).expect("text");
+    let (head, words) = shown.split_once("\n\n").expect("a heading");
+    assert!(head.starts_with("Turn: 2 of 2, 20") && !shown.contains("Done."), "{shown}");
+    let words: Vec<&str> = words.lines().filter(|line| !line.contains(" (20")).collect();
+    let expected = ["And that", "", "  [thought] Well.", "  [Write] src/a.rs", "That too."];
+    assert_eq!(words, expected);
+    let json = String::from_utf8(home.il(&["show", "--turn", "2", "--json"])).expect("text");
+    let of_turn =
+        |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["turn"] == 2;
+    assert!(json.lines().count() > 3 && json.lines().all(of_turn), "{json}");
+    let none = home.il_output(&["show", "--turn", "3"]);
+    let said = String::from_utf8_lossy(&none.stderr);
+    assert!(none.status.code() == Some(1) && said.ends_with(": it has 2 turns\n"), "{said}");
+}
+
+#[test]
 fn a_thought_that_is_kept_empty_is_what_the_screen_showed() {
     let empty = r#"'[{"type":"thinking","thinking":"","signature":"x"}]'"#;
     let script = format!(
