@@ -763,7 +763,7 @@ mod tests {
     #[test]
     fn a_part_of_an_answer_comes_before_its_interruption() {
         for (events, expected) in
-            [("u1 a6 u9", "u1 a6 x5 u9"), ("u1 c2 r6 u9", "u1 c2 x5 r6 u9"), ("u1", "u1 x5")]
+            [("u1 a6 u9", "u1 a6 x5 u9"), ("u1 c2 r6 u9", "u1 t2 x5 t6 u9"), ("u1", "u1 x5")]
         {
             let mut draft = draft(events);
             draft.interrupt(vec![event("x5")]);
