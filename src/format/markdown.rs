@@ -239,11 +239,11 @@ fn timeline(
     }
 }
 
-/// `0.8s`, `59.0s`, and from a minute on as other durations; nothing of what took no time.
+/// `0.8s`, `59.0s`, and from a minute on as other durations; nothing of what took next to no time.
 pub fn seconds(ms: u64) -> String {
     match ms {
-        0 => String::new(),
-        1..60_000 => format!("{:.1}s", ms as f64 / 1000.0),
+        0..50 => String::new(),
+        50..60_000 => format!("{:.1}s", ms as f64 / 1000.0),
         ms => duration(ms.saturating_mul(1000)),
     }
 }
@@ -463,7 +463,9 @@ impl Approvals {
                 let ms = approval.waited_ms;
                 self.waited_ms = self.waited_ms.saturating_add(ms.unwrap_or(0));
                 let ms = ms.map_or(String::new(), seconds);
-                let ask = cell(&first_line(&approval.ask));
+                // The question alone is mostly the same; what is asked about stands below it.
+                let words: Vec<&str> = approval.ask.split_whitespace().collect();
+                let ask = prompt_cell(&words.join(" "));
                 let _ = writeln!(self.rows, "| {time} | {ask} | {decision} | {ms} |");
             }
             Body::Interrupt(_) if event.stream == MAIN => self.interrupts += 1,
@@ -587,6 +589,8 @@ mod tests {
         assert_eq!(fence("x\n````\ny"), "`````text\nx\n````\ny\n`````\n");
         assert_eq!(grouped(812_004), "812,004");
         assert_eq!((grouped(0), grouped(1000)), ("0".into(), "1,000".into()));
+        let shown = [49, 50, 59_940, 60_000].map(seconds);
+        assert_eq!(shown, ["", "0.1s", "59.9s", "1m 00s"]);
     }
 
     #[test]
