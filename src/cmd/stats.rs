@@ -6,7 +6,7 @@ use super::filter::{Filtered, Flags, Typed};
 use super::{JSON_VERSION, home, print, screen};
 use crate::cli::{Command, Flag, Global, Operands};
 use crate::error::{Error, Result};
-use crate::event::{Body, Decision, Event, Verdict};
+use crate::event::Friction;
 use crate::format::line;
 use crate::json::{ObjectWriter, write_object};
 use crate::library::{Library, Session};
@@ -22,10 +22,6 @@ const ROWS_SHOWN: usize = 14;
 
 /// Columns of a name in a table.
 const NAME_COLUMNS: usize = 24;
-
-/// Messages that ask for no more than to go on.
-const NUDGES: &[&str] =
-    &["continue", "go on", "go ahead", "keep going", "proceed", "next", "check now", "again"];
 
 /// `il stats [filters] [--json]`.
 pub(crate) const COMMAND: Command<Args> = Command {
@@ -159,7 +155,7 @@ fn run(args: Args, global: &Global) -> Result<u8> {
     let now_us = time::wall().unix_us;
     let mut total = Sums::default();
     let mut groups: [BTreeMap<String, Sums>; 4] = Default::default();
-    for session in library.candidates(&filter)?.filter(|session| session.matches(&filter)) {
+    for session in library.listed(&filter, false)? {
         let sums = sums_of(&library, &session, now_us);
         total.add(&sums);
         let mut day = time::local(session.meta.started.unix_us).local();
@@ -195,44 +191,23 @@ fn sums_of(library: &Library, session: &Session, now_us: i64) -> Sums {
         }
         None => Default::default(),
     };
+    let friction = derived.and_then(|derived| derived.friction);
     let imported = session.meta.imported.is_some();
-    let events = match imported || counts.turns > 0 {
+    // Of what was read before anybody counted that, the words are read again.
+    let events = match friction.is_none() && (imported || counts.turns > 0) {
         true => library.conversation(session),
         false => Vec::new(),
     };
     let counts = if derived.is_none() { crate::event::count(&events) } else { counts };
+    let friction = friction.unwrap_or_else(|| Friction::of(&events));
+    (sums.rejected, sums.nudges) = (friction.rejected, friction.nudges);
+    sums.judged = u64::from(friction.first_try.is_some());
+    sums.first_try = u64::from(friction.first_try == Some(true));
     sums.with_turns = u64::from(counts.turns > 0);
     (sums.turns, sums.tool_calls) = (counts.turns, counts.tool_calls);
     (sums.tokens_in, sums.tokens_out) = (counts.tokens.input_total(), counts.tokens.output);
     (sums.interrupts, sums.approvals) = (counts.interrupts, counts.approvals);
-    look(&events, &mut sums);
     sums
-}
-
-/// Counts what only the words of a conversation tell.
-fn look(events: &[Event], sums: &mut Sums) {
-    for event in events.iter().filter(|event| !event.abandoned) {
-        match &event.body {
-            Body::UserMessage(message) => {
-                let text = message.text.trim().trim_end_matches(['.', '!']).to_lowercase();
-                sums.nudges += u64::from(NUDGES.contains(&text.as_str()));
-            }
-            Body::Approval(approval) => {
-                let rejected = [Decision::RejectOnce, Decision::RejectAlways];
-                sums.rejected +=
-                    u64::from(approval.decision.is_some_and(|d| rejected.contains(&d)));
-            }
-            _ => {}
-        }
-    }
-    let mut critics = events.iter().filter_map(|event| match &event.body {
-        Body::Critic(critic) => critic.decision,
-        _ => None,
-    });
-    if let Some(first) = critics.next() {
-        sums.judged = 1;
-        sums.first_try = u64::from(first == Verdict::Done);
-    }
 }
 
 fn as_json(total: &Sums, groups: &[BTreeMap<String, Sums>; 4]) -> String {

@@ -5,6 +5,7 @@
 
 mod body;
 mod field;
+mod friction;
 mod price;
 mod round;
 mod turn;
@@ -14,6 +15,7 @@ mod tests;
 
 pub use body::*;
 pub use field::Field;
+pub use friction::Friction;
 pub use price::{PRICES_MAX, Prices};
 pub use round::{Round, rounds};
 pub use turn::{Counts, Number, Part, Tokens, Turn, Turns, count, number, numbers, turns};

@@ -388,8 +388,8 @@ impl Drafted {
 
 /// What was derived, with what was counted.
 fn with_sums(derived: Derived, sums: Derived) -> Derived {
-    let Derived { counts, prompt, cost_microusd, .. } = sums;
-    Derived { version: DERIVED_VERSION, counts, prompt, cost_microusd, ..derived }
+    let Derived { counts, prompt, cost_microusd, friction, .. } = sums;
+    Derived { version: DERIVED_VERSION, counts, prompt, cost_microusd, friction, ..derived }
 }
 
 /// A session, and what is at hand to read it by.

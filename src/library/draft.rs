@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::agent::dialog::{self, Joined};
 use crate::agent::{Digest, Sink, Statement, thinking};
 use crate::event::{
-    Body, Event, Evidence, Number, Part, Source, StopReason, TurnEnd, Usage, numbers,
+    Body, Event, Evidence, Friction, Number, Part, Source, StopReason, TurnEnd, Usage, numbers,
 };
 use crate::format::text;
 use crate::session::Derived;
@@ -559,9 +559,11 @@ impl Draft {
     ) -> Result<Derived, E> {
         let mut derived = Derived::default();
         let (mut costs, mut unpriced) = (None, false);
+        let mut friction = Friction::default();
         let mut telling = self.telling(id, started);
         while let Some((event, begins)) = telling.next(self) {
             derived.counts.add(&event, begins);
+            friction.add(&event);
             if let Body::Usage(usage) = &event.body {
                 match usage.cost_microusd {
                     Some(cost) => costs = Some(costs.unwrap_or(0u64).saturating_add(cost)),
@@ -574,6 +576,7 @@ impl Draft {
             take(event)?;
         }
         derived.cost_microusd = costs.filter(|_| !unpriced);
+        derived.friction = Some(friction);
         Ok(derived)
     }
 

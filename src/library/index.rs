@@ -115,7 +115,9 @@ fn facts_of(meta: &Meta) -> Vec<u8> {
     if let Some(derived) = members.get("derived").and_then(Value::as_object) {
         let mut told = Object::new();
         for (name, value) in derived.iter() {
-            if value.as_f64() != Some(0.0) && value.as_str() != Some("") {
+            // Without this one nothing would be known of its kind.
+            let is_told = name == "nudges";
+            if is_told || value.as_f64() != Some(0.0) && value.as_str() != Some("") {
                 told.insert(name, value.clone());
             }
         }
@@ -124,7 +126,7 @@ fn facts_of(meta: &Meta) -> Vec<u8> {
     Value::Object(members).to_string().into_bytes()
 }
 
-/// What lists and filters look at.
+/// What lists, sums and filters look at.
 fn brief(meta: &Meta) -> Meta {
     let imported = meta.imported.as_ref().map(|imported| Imported {
         from: String::new(),
@@ -137,6 +139,9 @@ fn brief(meta: &Meta) -> Meta {
         model: derived.model.clone(),
         prompt: derived.prompt.clone(),
         counts: derived.counts,
+        version: derived.version,
+        split_ms: derived.split_ms,
+        friction: derived.friction,
         ..Derived::default()
     });
     Meta {

@@ -1,6 +1,6 @@
 //! What was read out of a session's recording: who worked in it, and what is to be counted.
 
-use crate::event::{Counts, Tokens};
+use crate::event::{Counts, Friction, Tokens};
 use crate::json::{ObjectWriter, Value};
 
 /// The present way of reading a recording. What an older one has read can be read again.
@@ -52,6 +52,8 @@ pub struct Derived {
     pub cost_microusd: Option<u64>,
     /// Milliseconds in which the agent worked, its tools ran, and both waited for the user.
     pub split_ms: [u64; 3],
+    /// How smoothly it went; None where nobody has counted that.
+    pub friction: Option<Friction>,
 }
 
 const COUNTS: [&str; 13] = [
@@ -123,6 +125,13 @@ impl Derived {
         }
         o.int_opt("cost_microusd", self.cost_microusd);
         SPLIT.iter().zip(self.split_ms).for_each(|(name, ms)| o.int(name, ms));
+        if let Some(friction) = &self.friction {
+            o.int("approvals_rejected", friction.rejected);
+            o.int("nudges", friction.nudges);
+            if let Some(first_try) = friction.first_try {
+                o.bool("first_try", first_try);
+            }
+        }
     }
 
     fn texts(&self) -> [(&'static str, &Option<String>); 6] {
@@ -172,6 +181,11 @@ impl Derived {
             counts,
             cost_microusd: value.u64_at("cost_microusd"),
             split_ms: SPLIT.map(number),
+            friction: value.u64_at("nudges").map(|nudges| Friction {
+                rejected: number("approvals_rejected"),
+                nudges,
+                first_try: value.get("first_try").and_then(Value::as_bool),
+            }),
         }
     }
 }

@@ -412,7 +412,7 @@ fn unhex(text: &str) -> Option<OsString> {
 mod tests {
     use super::super::NativeFile;
     use super::*;
-    use crate::event::Counts;
+    use crate::event::{Counts, Friction};
 
     #[test]
     fn meta_reads_back_what_it_writes_bytes_that_are_no_text_included() {
@@ -487,6 +487,7 @@ mod tests {
                 counts: Counts { turns: 3, requests: 9, ..Counts::default() },
                 cost_microusd: Some(5),
                 split_ms: [1, 2, 3],
+                friction: Some(Friction { rejected: 1, nudges: 2, first_try: Some(false) }),
             }),
         };
         for meta in [full, Meta::default()] {

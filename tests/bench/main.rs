@@ -31,7 +31,7 @@ struct Row {
 type Measure = fn(&tools::Bench) -> Vec<Row>;
 
 /// The measurements by name.
-const ROWS: [(&str, Measure); 12] = [
+const ROWS: [(&str, Measure); 13] = [
     ("flood", rows::flood),
     ("pipe", rows::pipe),
     ("echo", rows::echo),
@@ -40,6 +40,7 @@ const ROWS: [(&str, Measure); 12] = [
     ("memory", rows::memory),
     ("list", rows::list),
     ("search", rows::search),
+    ("import", rows::import),
     ("agents", rows::agents),
     ("binary", rows::binary),
     ("size", size::size),

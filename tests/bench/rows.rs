@@ -299,7 +299,7 @@ pub fn list(bench: &Bench) -> Vec<Row> {
     let newest = &ids[7][..13];
     let all = SESSIONS as usize;
     // How many sessions are tagged, failed, of a day, and so on, `sessions::many` says.
-    let rows: [(&str, &[&str], usize, u64, bool); 25] = [
+    let rows: [(&str, &[&str], usize, u64, bool); 26] = [
         ("il list, 20 newest of 100,000, cold", &["list"], 21, 10, true),
         ("il last, of 100,000, cold", &["last"], 0, 10, true),
         ("il show, by the beginning of an id, cold", &["show", newest], 0, 10, true),
@@ -336,6 +336,7 @@ pub fn list(bench: &Bench) -> Vec<Row> {
             false,
         ),
         ("il why, of none in 100,000", &["why", "/home/me/src/project-07/x"], 0, 50, false),
+        ("il stats of 100,000", &["stats"], 0, 1000, false),
         ("il stats of 5 in 100,000", &["stats", "--tag", "rare"], 0, 50, false),
         ("il stats of none in 100,000", &["stats", "--search", "zebra"], 0, 50, false),
         (
@@ -485,6 +486,53 @@ fn forget_caches(home: &Path) {
         file.sync_data().unwrap();
         rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
     }
+}
+
+/// Sessions that are taken in.
+const IMPORTED: usize = 1000;
+
+/// Taking in what an agent has kept, and taking it in once more.
+pub fn import(bench: &Bench) -> Vec<Row> {
+    let name = "7f3781e9-01bb-4faf-956b-b7cb15223a10";
+    let seed =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/agent/claude/{name}.jsonl"));
+    let text = fs::read_to_string(seed).unwrap();
+    let kept = bench.dir.join("kept");
+    let dir = kept.join(".claude/projects/-home-me-shop");
+    fs::create_dir_all(&dir).unwrap();
+    let mut bytes = 0;
+    for number in 0..IMPORTED {
+        let id = format!("{number:08x}{}", &name[8..]);
+        let text = text.replace(name, &id);
+        bytes += text.len();
+        fs::write(dir.join(format!("{id}.jsonl")), text).unwrap();
+    }
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..bench.rounds {
+        let home = bench.dir.join("imported");
+        for times in &mut times {
+            let mut il = bench.il();
+            il.env("INTENTLOOP_HOME", &home).arg("import").arg(&kept).stdin(Stdio::null());
+            let start = Instant::now();
+            let output = il.output().unwrap();
+            times.push(start.elapsed());
+            assert!(output.status.success(), "{}", output.stderr.escape_ascii());
+        }
+        let _ = fs::remove_dir_all(home);
+    }
+    let _ = fs::remove_dir_all(kept);
+    let [first, again] = times.each_mut().map(|times| median(times));
+    let mb = bytes as f64 / 1e6;
+    let row = |what, time: Duration, most: Duration| Row {
+        what,
+        measured: format!("{} ({:.1} MB/s)", seconds(time), mb / time.as_secs_f64()),
+        bar: format!("<= {}", seconds(most)),
+        met: Some(time <= most),
+    };
+    vec![
+        row("il import of 1,000 sessions", first, Duration::from_secs(5)),
+        row("the same once more", again, Duration::from_secs(2)),
+    ]
 }
 
 /// Transcripts of agents: how fast they become events, and the memory of whoever does it.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use intentloop::Library;
-use intentloop::event::Counts;
+use intentloop::event::{Counts, Friction};
 use intentloop::session::{Derived, Ending, Meta, Repository, SessionId, WindowSize};
 use intentloop::store::storage::{Lock, Storage};
 use intentloop::store::{Access, Exit, FileStorage, INDEX_EVERY, NewSession, Store, StreamId};
@@ -132,6 +132,7 @@ fn metas(number: u32) -> (Meta, Meta) {
             conf: 1.0,
             reasons: vec!["same directory".into(), "same time".into()],
             counts: Counts { turns: 3, tool_calls: 12, requests: 9, ..Counts::default() },
+            friction: Some(Friction::default()),
             ..Derived::default()
         });
     }

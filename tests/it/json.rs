@@ -10,7 +10,7 @@ use flate2::read::GzDecoder;
 use intentloop::Event;
 use intentloop::cli;
 use intentloop::cmd::COMMANDS;
-use intentloop::event::{Body, Counts, ENVELOPE};
+use intentloop::event::{Body, Counts, ENVELOPE, Friction};
 use intentloop::session::{
     Derived, Ending, Imported, ImportedFile, Intent, Meta, NativeFile, Repository, SessionId,
     Status, WindowSize,
@@ -235,6 +235,7 @@ fn full() -> Meta {
             }],
             cost_microusd: Some(5),
             counts: Counts { turns: 1, ..Counts::default() },
+            friction: Some(Friction { first_try: Some(true), ..Friction::default() }),
             ..Derived::default()
         }),
         ..Meta::default()
