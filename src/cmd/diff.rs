@@ -68,7 +68,7 @@ impl Picks for Args {
 
 fn run(args: Args, global: &Global) -> Result<u8> {
     let library = Library::open(&home::dir(global)?)?;
-    let session = pick::session(&library, args.pick, args.id.as_deref())?;
+    let session = pick::session_or_list(&library, args.pick, args.id.as_deref())?;
     if let Some(number) = args.turn {
         return of_turn(&library, &session, number, args.stat);
     }

@@ -10,5 +10,5 @@ pub(crate) const COMMAND: Command<Args> = Command {
     flags: show::FLAGS,
     shared: &[],
     operands: Operands::Refuse,
-    run: show::run,
+    run: show::last,
 };

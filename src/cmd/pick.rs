@@ -7,6 +7,8 @@ mod preview;
 mod tests;
 
 use std::collections::HashMap;
+use std::env;
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use self::list::{List, Row, Wish, body_rows, columns, list_columns};
@@ -23,6 +25,8 @@ use crate::term::{Options, Painter, Terminal};
 const PREVIEW_WAIT: Duration = Duration::from_millis(60);
 /// Sessions whose previews are kept.
 const PREVIEWS_MAX: usize = 64;
+/// The variable by which a user asks for the list.
+const VARIABLE: &str = "INTENTLOOP_PICK";
 /// Nothing happens by itself.
 const FOREVER: Duration = Duration::from_secs(3600);
 
@@ -50,6 +54,18 @@ pub(super) fn session(library: &Library, asked: bool, id: Option<&str>) -> Resul
         true => choose(library, id.unwrap_or_default(), &|_| true),
         false => library.find(id),
     }
+}
+
+/// As [`session`]. Where the user's environment asks for it, and there is a terminal, the list comes
+/// by itself if no session is named, or more than one is meant.
+///
+/// # Errors
+/// As [`session`].
+pub(super) fn session_or_list(library: &Library, asked: bool, id: Option<&str>) -> Result<Session> {
+    let wanted = env::var_os(VARIABLE).is_some_and(|value| !value.is_empty() && value != "0");
+    let is_open = || id.is_none_or(|id| library.is_ambiguous(id));
+    let by_itself = wanted && screen::is_terminal() && io::stdin().is_terminal() && is_open();
+    session(library, asked || by_itself, id)
 }
 
 /// A session of those that `fit`, chosen from a list that is narrowed by `words` at first.

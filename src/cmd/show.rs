@@ -82,11 +82,17 @@ const PROMPT_COLUMNS: usize = 120;
 /// Columns of the table of iterations where no terminal says how many it has.
 const PIPED_COLUMNS: usize = 200;
 
+/// Shows the newest session, whatever else the user may want to choose.
+pub(super) fn last(args: Args, global: &Global) -> Result<u8> {
+    run(Args { id: Some("@1".to_owned()), ..args }, global)
+}
+
 /// Shows the session.
 pub(super) fn run(args: Args, global: &Global) -> Result<u8> {
     let dir = home::dir(global)?;
     let library = Library::open(&dir)?;
-    let session = pick::session(&library, args.pick, args.id.as_deref())?;
+    let choose = if args.json { pick::session } else { pick::session_or_list };
+    let session = choose(&library, args.pick, args.id.as_deref())?;
     if let Some(text) = &args.at {
         let t_us = moment::parse(text, &library, &session)?;
         let (terminal, _) = library.screen_at(&session, t_us);

@@ -50,14 +50,10 @@ impl Library {
             let n = place.parse().ok().filter(|n| *n > 0);
             return self.nth(n.ok_or_else(|| not_an_id(id))?, id);
         }
-        let digits = id.chars().filter(|c| *c != '-');
-        if id.is_empty() || !digits.clone().all(|c| c.is_ascii_hexdigit()) || digits.count() > 32 {
+        if !is_part_of_id(id) {
             return self.of_agent(id)?.ok_or_else(|| not_an_id(id));
         }
-        let mut found = self.store.find(id, FOUND_MAX)?;
-        found.retain(|entry| !is_annex(entry));
-        // A session that was being rewritten stands there twice; the later one counts.
-        found.dedup_by_key(|entry| entry.id);
+        let mut found = self.with_id(id)?;
         match found.len() {
             0 => self.of_agent(id)?.ok_or_else(|| {
                 Error::nothing_found(format!("no session {}", line::clean(id)))
@@ -66,6 +62,19 @@ impl Library {
             1 => Ok(self.load(found.remove(0))),
             _ => Err(self.ambiguous(id, found)),
         }
+    }
+
+    /// Whether `id` is the beginning or the end of the ids of more than one session.
+    pub fn is_ambiguous(&self, id: &str) -> bool {
+        is_part_of_id(id) && self.with_id(id).is_ok_and(|found| found.len() > 1)
+    }
+
+    fn with_id(&self, id: &str) -> Result<Vec<Entry>> {
+        let mut found = self.store.find(id, FOUND_MAX)?;
+        found.retain(|entry| !is_annex(entry));
+        // A session that was being rewritten stands there twice; the later one counts.
+        found.dedup_by_key(|entry| entry.id);
+        Ok(found)
     }
 
     /// The sessions that run at this time, newest first.
@@ -116,6 +125,11 @@ impl Library {
         }
         Error::usage(format!("ambiguous id {id}")).with_hint(hint)
     }
+}
+
+fn is_part_of_id(id: &str) -> bool {
+    let digits = id.chars().filter(|c| *c != '-');
+    !id.is_empty() && digits.clone().all(|c| c.is_ascii_hexdigit()) && digits.count() <= 32
 }
 
 fn not_an_id(id: &str) -> Error {

@@ -118,6 +118,44 @@ fn each_command_takes_what_was_chosen() {
     assert!(contains(&outcome.screen, "no session to choose from"));
 }
 
+/// Who wants the list gets it without `-p`, if no session is named, or more than one is meant.
+#[test]
+fn the_list_comes_by_itself_where_that_is_wanted() {
+    let home = home();
+    let list = il(&home, &["list", "--json"]).output().expect("il");
+    let text = String::from_utf8(list.stdout).expect("UTF-8");
+    let id = |line: &str| line.split('"').nth(5).expect("an id").to_owned();
+    let ids: Vec<String> = text.lines().map(id).collect();
+    // What all three begin with, and what only the newest is.
+    let all = (1..).take_while(|n| ids.iter().all(|id| id[..*n] == ids[0][..*n])).last();
+    let all = &ids[0][..all.expect("the same time")];
+    for (words, value, expected) in [
+        (&["show"][..], "1", true),
+        (&["show", all], "1", true),
+        (&["diff"], "yes", true),
+        (&["show", &ids[0]], "1", false),
+        (&["show", "--json"], "1", false),
+        (&["last"], "1", false),
+        (&["show"], "0", false),
+        (&["show"], "", false),
+        (&["show", all], "0", false),
+        (&["dump", "stdout"], "1", false),
+    ] {
+        let mut command = il(&home, words);
+        command.env("INTENTLOOP_PICK", value);
+        let mut term = Term::spawn(command);
+        if expected {
+            term.expect("type to filter");
+            term.send("\x1b");
+        }
+        let outcome = term.finish();
+        assert_eq!(contains(&outcome.screen, LEFT), expected, "{words:?} {value:?}");
+    }
+    let mut piped = il(&home, &["show", all]);
+    let piped = piped.env("INTENTLOOP_PICK", "1").output().expect("il");
+    assert_eq!(piped.status.code(), Some(2), "{}", piped.stderr.escape_ascii());
+}
+
 #[test]
 fn the_terminal_is_left_as_it_was_found_however_it_ends() {
     use std::os::unix::process::ExitStatusExt;
