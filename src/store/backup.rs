@@ -1,9 +1,14 @@
 //! A copy of the whole file while others write to it. Any such copy is what some power cut could
 //! have left, and a store that a power cut left is a sound store.
 
-use super::house::Progress;
-use super::layout::{FIRST_LEASE, FIRST_RUN, PAGE, PAGE_LEN, RUN_PAGES, is_zero};
-use super::storage::{Held, LOCK_GATE, LOCK_PRUNE, Lock, Storage, lock_patiently};
+use super::catalog;
+use super::house::{Progress, leases_of_pack};
+use super::layout::{
+    ENTRIES_PER_PAGE, ENTRY_LEN, FIRST_LEASE, FIRST_RUN, PAGE, PAGE_LEN, RUN_PAGES, Super, is_zero,
+};
+use super::storage::{
+    Held, LOCK_GATE, LOCK_PRUNE, Lock, Storage, lock_patiently, read_zero_filled,
+};
 use super::{FileStorage, Store};
 use crate::error::{Error, Result};
 use std::io::{self, IoSlice};
@@ -56,8 +61,7 @@ fn copy_all(
     progress: &mut dyn FnMut(Progress),
 ) -> io::Result<u64> {
     let mut bytes = 0;
-    let sup =
-        super::catalog::read_super(s)?.ok_or_else(|| io::Error::other("no sound superblock"))?;
+    let sup = catalog::read_super(s)?.ok_or_else(|| io::Error::other("no sound superblock"))?;
     let runs = sup.runs.iter().map(|start| *start..start + u64::from(RUN_PAGES));
     for page in (0..FIRST_RUN).chain(runs.clone().flatten()) {
         bytes += copy_page(s, new, page)?;
@@ -76,6 +80,42 @@ fn copy_all(
             }
         }
         end = start;
+    }
+    Ok(bytes + follow_moves(s, new, &sup)?)
+}
+
+/// Copies the packs of sessions that were packed meanwhile, for the pages that the copied catalog
+/// names may have been given back before their turn came; and what deletions there were, where
+/// nobody could be kept from them. An entry says so before pages are given back: one that says
+/// nothing yet has all its pages in the copy.
+fn follow_moves(s: &dyn Storage, new: &dyn Storage, sup: &Super) -> io::Result<u64> {
+    let mut bytes = 0;
+    for index in 0..catalog::slots_used(s, sup)?.div_ceil(ENTRIES_PER_PAGE) {
+        let (copied, page) =
+            (catalog::read_page(new, sup, index)?, catalog::read_page(s, sup, index)?);
+        for slot in index * ENTRIES_PER_PAGE..(index + 1) * ENTRIES_PER_PAGE {
+            let (was, is) =
+                (catalog::decode_entry(&copied, slot), catalog::decode_entry(&page, slot));
+            let Some(identity) = was.identity else { continue };
+            let cells = |entry: catalog::RawEntry| (entry.pack, entry.tape_pruned, entry.deleted);
+            if cells(was) == cells(is) {
+                continue;
+            }
+            for (_, lease) in is
+                .pack
+                .map_or(Ok(Vec::new()), |head| leases_of_pack(s, &identity, u64::from(head)))?
+            {
+                new.extend_to(lease.end() * PAGE)?;
+                for page in (lease.start..lease.end()).rev() {
+                    bytes += copy_page(s, new, page)?;
+                }
+            }
+            if let Some(at) = catalog::offset_of(sup, slot) {
+                let mut entry = [0; ENTRY_LEN];
+                read_zero_filled(s, at, &mut entry)?;
+                new.write_at(at, &[IoSlice::new(&entry)])?;
+            }
+        }
     }
     Ok(bytes)
 }

@@ -278,7 +278,8 @@ fn leases_of(s: &dyn Storage, raw: &RawEntry) -> io::Result<Vec<(Kind, Lease)>> 
     }
 }
 
-fn leases_of_pack(
+/// The leases of the pack of a session that starts at page `head`.
+pub(super) fn leases_of_pack(
     s: &dyn Storage,
     identity: &Identity,
     head: u64,

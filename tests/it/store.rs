@@ -293,6 +293,55 @@ fn whoever_removes_waits_for_who_tidies_up() {
     assert_eq!(store.entries().unwrap().count(), 0);
 }
 
+#[test]
+fn a_copy_holds_what_was_packed_and_removed_while_it_was_made() {
+    let (dir, saved) = (TempDir::new("moved"), TempDir::new("moved-saved"));
+    let store = dir.open(Access::Write);
+    let content = |n: u8| -> Vec<u8> { (0..200_000u32).map(|i| (i / 9) as u8 ^ n).collect() };
+    let mut live = None;
+    for n in 0..4 {
+        let mut w = store.begin(&new_session(n)).unwrap();
+        w.append(StreamId::STDOUT, 1, &content(n));
+        if n == 2 {
+            live = Some(w);
+        } else {
+            w.end(Exit::Code(0), 5).unwrap();
+        }
+    }
+    let path = dir.path().join(FILE_NAME);
+    let first_pages = fs::read(&path).unwrap()[..34 * 16384].to_vec();
+    let find = |n: u8| store.entries().unwrap().find(|e| e.id[15] == n).unwrap();
+    let copy = dir.path().join("copy.il");
+    // The first word of progress comes when the catalog has been copied. Who may only read keeps
+    // nobody from removing.
+    let reader = dir.open(Access::Read);
+    let copied = reader.backup(&copy, &mut |_| {
+        let Some(w) = live.take() else { return };
+        w.end(Exit::Code(0), 5).unwrap();
+        assert!(store.pack(&find(0)).unwrap() && store.pack(&find(2)).unwrap());
+        assert_eq!(store.remove(&[find(3)], &mut |_| {}).unwrap().sessions, 1);
+    });
+    assert!(copied.unwrap() > 0 && live.is_none());
+    let check = |store: &Store| {
+        assert_eq!(store.verify(&mut |_| {}).unwrap().problems, []);
+        for n in 0..3 {
+            assert!(bytes_of(store, n, StreamId::STDOUT) == content(n), "session {n}");
+        }
+    };
+    let made = Store::open_file(&copy).unwrap();
+    check(&made);
+    assert_eq!(made.entries().unwrap().count(), 3);
+
+    // As cp makes it, from the first byte to the last: what it has of the catalog is old.
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[..first_pages.len()].copy_from_slice(&first_pages);
+    fs::write(&copy, bytes).unwrap();
+    assert_ne!(Store::open_file(&copy).unwrap().verify(&mut |_| {}).unwrap().problems, []);
+    let saved = saved.open(Access::Write);
+    intentloop::store::salvage(&copy, &saved, &mut |_| {}).unwrap();
+    check(&saved);
+}
+
 fn bytes_of(store: &Store, n: u8, stream: StreamId) -> Vec<u8> {
     let entry = store.entries().unwrap().find(|e| e.id[15] == n).unwrap();
     let mut bytes = Vec::new();
