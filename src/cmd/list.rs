@@ -129,7 +129,7 @@ fn is_one_shot(session: &Session) -> bool {
     let words: Vec<String> =
         session.meta.argv.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let asks = agent::detect(&words).is_some_and(|found| found.prompt.is_some());
-    derived.counts.turns == 1 && (asks || session.meta.imported.is_some())
+    derived.counts.turns == 1 && asks
 }
 
 fn row(session: &Session, alike: usize, now_us: i64) -> Vec<String> {
