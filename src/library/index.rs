@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::hash::crc32c;
 use crate::json::{self, Object, Value};
 use crate::session::{Derived, Ending, Filter, Imported, Intent, Meta, Repository, Status};
-use crate::store::{Entry, HINT_LEN, Hint, INDEX_EVERY, Listed, Sieve, Told};
+use crate::store::{Entry, HINT_LEN, Hint, INDEX_EVERY, Listed, Sieve, Told, WordsTest};
 use std::os::unix::ffi::OsStrExt;
 
 // A hint, all little-endian. Where a word is unknown its sum is 0, and that of a known one never.
@@ -212,7 +212,7 @@ struct Asked {
     statuses: Vec<u8>,
     sums: [(usize, Option<u32>); 4],
     tags: u32,
-    words: Option<Box<dyn Fn(&[u8]) -> bool>>,
+    words: Option<words::Test>,
 }
 
 impl Asked {
@@ -246,7 +246,7 @@ impl Sieve for Asked {
             && at(TAGS_AT) & self.tags == self.tags
     }
 
-    fn words_pass(&self) -> Option<&dyn Fn(&[u8]) -> bool> {
+    fn words_pass(&self) -> Option<WordsTest<'_>> {
         self.words.as_deref()
     }
 }

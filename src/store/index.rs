@@ -67,13 +67,16 @@ pub const INDEX_EVERY: usize = 1024;
 /// What is asked of a session first, in a form of the caller's own.
 pub type Hint = [u8; HINT_LEN];
 
+/// Asks the words of a session whether it may be meant.
+pub type WordsTest<'a> = &'a dyn Fn(&[u8]) -> bool;
+
 /// Asks whether a session may be meant. One that is asked of nothing that is told passes.
 pub trait Sieve {
     /// By its start, microseconds since 1970, and its hint.
     fn passes(&self, start_us: i64, hint: &Hint) -> bool;
 
     /// By its words, which are read only for who asks for them here.
-    fn words_pass(&self) -> Option<&dyn Fn(&[u8]) -> bool>;
+    fn words_pass(&self) -> Option<WordsTest<'_>>;
 }
 
 /// What the index is to tell of a session.

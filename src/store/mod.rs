@@ -34,6 +34,7 @@ pub use file::FileStorage;
 pub use house::{Freed, Progress, Usage};
 pub use index::{
     FACTS_LEN_MAX, HINT_LEN, Hint, INDEX_EVERY, Listed, Newest, Sieve, Told, WORDS_LEN_MAX,
+    WordsTest,
 };
 pub use layout::Exit;
 pub use reader::{Item, Reader, Source, Unchecked, Why};

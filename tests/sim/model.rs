@@ -3,7 +3,8 @@
 use intentloop::hash::crc32c;
 use intentloop::store::storage::Storage;
 use intentloop::store::{
-    Chain, Entry, Hint, Item, Listed, Problem, Sieve, State, Store, StreamId, Told, salvage_from,
+    Chain, Entry, Hint, Item, Listed, Problem, Sieve, State, Store, StreamId, Told, WordsTest,
+    salvage_from,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -98,7 +99,7 @@ pub fn told_of(store: &Store, entry: &Entry) -> Option<Told> {
 /// Lets through what the index tells so of.
 struct Only<'a> {
     told: &'a Told,
-    words: &'a dyn Fn(&[u8]) -> bool,
+    words: WordsTest<'a>,
 }
 
 impl Sieve for Only<'_> {
@@ -106,7 +107,7 @@ impl Sieve for Only<'_> {
         *hint == self.told.hint
     }
 
-    fn words_pass(&self) -> Option<&dyn Fn(&[u8]) -> bool> {
+    fn words_pass(&self) -> Option<WordsTest<'_>> {
         Some(self.words)
     }
 }

@@ -66,8 +66,11 @@ pub(super) fn of(facts: &Facts<'_>) -> Vec<u8> {
     words
 }
 
+/// Whether the words of a session say that it may be meant.
+pub(super) type Test = Box<dyn Fn(&[u8]) -> bool>;
+
 /// What a filter asks of the words of a session; None if nothing.
-pub(super) fn test(filter: &Filter) -> Option<Box<dyn Fn(&[u8]) -> bool>> {
+pub(super) fn test(filter: &Filter) -> Option<Test> {
     if filter.model.is_none() && filter.search.is_none() && filter.file.is_none() {
         return None;
     }
