@@ -265,6 +265,8 @@ impl Reader {
                 Step::Frame(frame, _) if frame.stream == StreamId::IDENTITY => {}
                 Step::Switch => {}
                 Step::Tail | Step::End => return step,
+                // Its page was given back while it was read.
+                Step::Gap(_, Why::Damaged) if self.changes_over() => {}
                 _ if self.skip > 0 => self.skip -= 1,
                 _ => {
                     self.count += 1;
@@ -718,6 +720,10 @@ impl Reader {
 
     /// No further page. None when there is more to read after all.
     fn at_the_tail(&mut self) -> Option<Step> {
+        // Asked first: who packs a session holds its lock until the old pages are given back.
+        if self.changes_over() {
+            return Some(Step::Switch);
+        }
         if self.live {
             if self.hop.at.is_some() && self.off < PAGE_LEN && self.grown() {
                 return None;
@@ -735,16 +741,6 @@ impl Reader {
                 _ => return Some(Step::Tail),
             }
         }
-        if self.unpack.is_none()
-            && let Ok(entry) = self.entry()
-            && let Some(pack) = entry.pack
-            && !self.is_gone()
-        {
-            // What was read came in the same order as what will be read.
-            self.skip = self.count;
-            self.read_pack(u64::from(pack), &entry);
-            return Some(Step::Switch);
-        }
         self.ended = true;
         if self.is_gone() {
             return Some(Step::Gap(0, Why::Pruned));
@@ -756,6 +752,19 @@ impl Reader {
             return Some(Step::Gap(0, Why::Damaged));
         }
         Some(Step::End)
+    }
+
+    /// Reads on in the pack, if the chain was packed meanwhile.
+    fn changes_over(&mut self) -> bool {
+        if self.unpack.is_some() {
+            return false;
+        }
+        let Ok(entry) = self.entry() else { return false };
+        let Some(pack) = entry.pack.filter(|_| !self.is_gone()) else { return false };
+        // What was read came in the same order as what will be read.
+        self.skip = self.count;
+        self.read_pack(u64::from(pack), &entry);
+        true
     }
 
     /// Whether frames have come to this page since it was read.
