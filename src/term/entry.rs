@@ -155,7 +155,7 @@ pub(super) fn raise(out: &mut [(Entry, bool)]) {
         let mut to = if from == 0 { 0 } else { first };
         while let Some(at) = above.next() {
             // A status that goes on below what is new was there before, too.
-            if !is_newer(&at) && !(goes_on(at) && above.peek().is_some_and(is_newer)) {
+            if !(is_newer(&at) || (goes_on(at) && above.peek().is_some_and(is_newer))) {
                 to = at + 1;
                 break;
             }

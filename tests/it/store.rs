@@ -489,7 +489,8 @@ fn progress_comes_to_its_end_with_the_work() {
     }
     let into = other.open(Access::Write);
     let path = dir.path().join(FILE_NAME);
-    let check = |what: &str, work: &mut dyn FnMut(&mut dyn FnMut(Progress))| {
+    type Shown<'a> = &'a mut dyn FnMut(Progress);
+    let check = |what: &str, work: &mut dyn FnMut(Shown<'_>)| {
         let mut told: Vec<Progress> = Vec::new();
         work(&mut |progress| told.push(progress));
         let of_all = |n: usize| told[n].done as f64 / told[n].total as f64;
