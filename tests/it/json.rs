@@ -12,8 +12,8 @@ use intentloop::cli;
 use intentloop::cmd::COMMANDS;
 use intentloop::event::{Body, Counts, ENVELOPE, Friction};
 use intentloop::session::{
-    Derived, Ending, Imported, ImportedFile, Intent, Meta, NativeFile, Repository, SessionId,
-    Status, WindowSize,
+    DERIVED_VERSION, Derived, Ending, Imported, ImportedFile, Intent, Meta, NativeFile, Repository,
+    SessionId, Status, WindowSize,
 };
 use intentloop::store::{Access, Exit, NewSession, Store};
 use intentloop::time::WallTime;
@@ -218,7 +218,7 @@ fn full() -> Meta {
         }),
         deriver: Some(7),
         derived: Some(Derived {
-            version: 1,
+            version: DERIVED_VERSION,
             source: "transcript".into(),
             agent: Some("claude".into()),
             agent_version: Some("2".into()),

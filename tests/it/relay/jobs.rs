@@ -168,6 +168,12 @@ fn a_run_started_in_the_background_leaves_the_terminal_alone() {
     // It wants to read, which a job in the background may not: it stops, as it would alone.
     let il = home.pid("il");
     wait_until("the job to stop", || (stat(il)?[0] == "T").then_some(()));
+    // The shell hears of it a moment later, and starts nothing that it takes for running.
+    wait_until("the shell to know", || {
+        term.line("jobs");
+        prompt(&mut term);
+        contains(&term.screen, "Stopped").then_some(())
+    });
     term.line("fg");
     term.until("raw mode", Term::is_raw);
     term.send("word\r");
