@@ -42,7 +42,7 @@ pub(crate) struct Args {
 const SESSIONS_MAX: usize = 100;
 
 /// The newest sessions in which tags and projects are looked for.
-const LOOKED_AT_MAX: usize = 1000;
+const LOOKED_AT_MAX: usize = 500;
 
 /// Columns of the words that tell one session from another.
 const COMMAND_COLUMNS: usize = 50;
