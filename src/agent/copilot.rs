@@ -4,9 +4,9 @@
 use super::detect::Words;
 use super::locate::{Base, Place, Project};
 use super::transcript::{Builder, time_text};
-use super::{Agent, File, Scope, Transcript, tool};
+use super::{Agent, Digest, Long, Scope, Sink, tool, whole};
 use crate::event::*;
-use crate::json::{Value, records};
+use crate::json::{Value, visit};
 use crate::time::WallTime;
 use std::collections::HashMap;
 
@@ -59,21 +59,22 @@ const NOISE: &[&str] = &[
     "session.context_changed",
 ];
 
-pub(super) fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
+pub(super) fn read(files: &[Long<'_>], _scope: &Scope<'_>, sink: &mut dyn Sink) -> Digest {
     let mut out = Builder::new(AGENT.name);
     let mut asked = Asked::new();
     for (index, file) in files.iter().enumerate() {
         if file.path.ends_with(".jsonl") {
-            for record in records(file.bytes) {
-                let Some(value) = out.record(index, record) else { continue };
+            visit(file.content, &mut |record| {
+                let Some(value) = out.record(index, record) else { return };
                 out.stream = value.str_at("agentId").unwrap_or(MAIN).to_owned();
-                event(&mut out, &value, &mut asked);
-            }
+                event(&mut out, &value.to_value(), &mut asked);
+                out.pass(sink);
+            });
         } else if file.path.ends_with("workspace.yaml") {
-            workspace(&mut out, file.bytes);
+            workspace(&mut out, &whole(file.content).unwrap_or_default());
         }
     }
-    out.finish()
+    out.settle(sink)
 }
 
 /// The two lines of the little YAML file that matter: `name:` is the title, `cwd:` the directory.

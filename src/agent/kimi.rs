@@ -7,9 +7,9 @@ use super::claude::plain_text;
 use super::detect::Words;
 use super::locate::{Base, Place, Project};
 use super::transcript::{Builder, time_ms};
-use super::{Agent, File, NoteKind, Scope, Transcript, tool};
+use super::{Agent, Digest, Long, NoteKind, Scope, Sink, tool, whole};
 use crate::event::*;
-use crate::json::{Value, parse_lossy, records};
+use crate::json::{Value, parse_lossy, visit};
 use std::collections::HashMap;
 
 pub(super) const AGENT: Agent = Agent {
@@ -55,17 +55,17 @@ const NOISE: &[&str] = &[
     "file_history.checkpoint",
 ];
 
-pub(super) fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
+pub(super) fn read(files: &[Long<'_>], _scope: &Scope<'_>, sink: &mut dyn Sink) -> Digest {
     let mut reader =
         Reader { out: Builder::new(AGENT.name), asked: HashMap::new(), scope: None, mode: None };
     for (index, file) in files.iter().enumerate() {
         if file.path.ends_with("state.json") {
             reader.state(index, file);
         } else if file.path.ends_with("wire.jsonl") {
-            reader.wire(index, file);
+            reader.wire(index, file, sink);
         }
     }
-    reader.out.finish()
+    reader.out.settle(sink)
 }
 
 struct Reader {
@@ -78,9 +78,10 @@ struct Reader {
 }
 
 impl Reader {
-    fn state(&mut self, index: usize, file: &File<'_>) {
-        self.out.at(index, 0, file.bytes.len() as u64);
-        match parse_lossy(file.bytes) {
+    fn state(&mut self, index: usize, file: &Long<'_>) {
+        let bytes = whole(file.content).unwrap_or_default();
+        self.out.at(index, 0, bytes.len() as u64);
+        match parse_lossy(&bytes) {
             Ok(state) => {
                 self.out.native.title = state.str_at("title").map(str::to_owned);
                 self.out.native.cwd = state.str_at("cwd").map(str::to_owned);
@@ -90,7 +91,7 @@ impl Reader {
         }
     }
 
-    fn wire(&mut self, index: usize, file: &File<'_>) {
+    fn wire(&mut self, index: usize, file: &Long<'_>, sink: &mut dyn Sink) {
         // …/session_<uuid>/agents/<agent>/wire.jsonl
         let mut steps = file.path.rsplit('/').skip(1);
         let agent = steps.next().unwrap_or(MAIN);
@@ -99,11 +100,12 @@ impl Reader {
             self.out.native.session = session.map(str::to_owned);
         }
         self.out.stream = agent.to_owned();
-        for record in records(file.bytes) {
+        visit(file.content, &mut |record| {
             if let Some(value) = self.out.record(index, record) {
-                self.record(&value);
+                self.record(&value.to_value());
+                self.out.pass(sink);
             }
-        }
+        });
     }
 
     fn record(&mut self, value: &Value) {

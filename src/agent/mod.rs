@@ -75,9 +75,6 @@ impl Agent {
         let read = match self.name {
             "gemini" => gemini::read,
             "opencode" => opencode::read,
-            "copilot" => copilot::read,
-            "qwen" => qwen::read,
-            "kimi" => kimi::read,
             "cline" => cline::read,
             "aider" => aider::read,
             _ => cursor::read,
@@ -114,6 +111,9 @@ impl Agent {
         match self.name {
             "claude" => Some(claude::read),
             "codex" => Some(codex::read),
+            "copilot" => Some(copilot::read),
+            "qwen" => Some(qwen::read),
+            "kimi" => Some(kimi::read),
             _ => None,
         }
     }

@@ -4,9 +4,9 @@ use super::claude::plain_text;
 use super::detect::Words;
 use super::locate::{Base, Place, Project};
 use super::transcript::{Builder, time_text};
-use super::{Agent, File, Scope, Transcript, tool};
+use super::{Agent, Digest, Long, Scope, Sink, tool};
 use crate::event::*;
-use crate::json::{Value, records};
+use crate::json::{Value, visit};
 
 pub(super) const AGENT: Agent = Agent {
     name: "qwen",
@@ -33,16 +33,17 @@ pub(super) const AGENT: Agent = Agent {
     },
 };
 
-pub(super) fn read(files: &[File<'_>], _scope: &Scope<'_>) -> Transcript {
+pub(super) fn read(files: &[Long<'_>], _scope: &Scope<'_>, sink: &mut dyn Sink) -> Digest {
     let mut out = Builder::new(AGENT.name);
     for (index, file) in files.iter().enumerate().filter(|(_, f)| f.path.ends_with(".jsonl")) {
-        for record in records(file.bytes) {
+        visit(file.content, &mut |record| {
             if let Some(value) = out.record(index, record) {
-                line(&mut out, &value);
+                line(&mut out, &value.to_value());
+                out.pass(sink);
             }
-        }
+        });
     }
-    out.finish()
+    out.settle(sink)
 }
 
 fn line(out: &mut Builder, value: &Value) {
