@@ -328,10 +328,8 @@ impl Found {
     }
 
     fn hop(&self, id: ChainId) -> Hop {
-        let mut pages = self.chains.get(&id).cloned().unwrap_or_default();
-        pages.sort_by_key(|header| header.seq);
-        pages.dedup_by_key(|header| header.seq);
-        Hop::over(id, pages)
+        let pages = self.chains.get(&id).cloned().unwrap_or_default();
+        Hop::over(id, last_branch(pages, |header| (header.page, u64::from(header.seq))))
     }
 
     /// How much of a chain these pages tell: frames, and of those with as many the ones that lack
@@ -352,6 +350,22 @@ impl Found {
             }
         }
     }
+}
+
+/// The pages of a chain in their order, by their places in the file and in the chain. Where it
+/// forks, a power cut had taken what led to its end, and it was written on from there: always
+/// further on in the file, since that is where room is taken.
+fn last_branch<T>(mut pages: Vec<T>, place: impl Fn(&T) -> (u64, u64)) -> Vec<T> {
+    pages.sort_by_key(|page| place(page).0);
+    let mut chain: Vec<T> = Vec::with_capacity(pages.len());
+    for page in pages {
+        let seq = place(&page).1;
+        while chain.last().is_some_and(|last| place(last).1 >= seq) {
+            chain.pop();
+        }
+        chain.push(page);
+    }
+    chain
 }
 
 /// Saves every session that can be read in the file at `damaged` into the store `into`, from the
@@ -519,4 +533,30 @@ fn what_the_catalog_tells(
         }
     }
     told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_branch;
+
+    #[test]
+    fn of_a_chain_that_forks_the_later_branch_counts() {
+        for (pages, chain) in [
+            ("", ""),
+            ("65.0 96.1 97.2", "65.0 96.1 97.2"),
+            ("97.2 65.0 96.1", "65.0 96.1 97.2"),
+            ("65.0 96.1 97.2 98.3 128.1", "65.0 128.1"),
+            ("65.0 96.1 97.2 98.3 128.2 129.3", "65.0 96.1 128.2 129.3"),
+            ("65.0 96.1 128.1 160.1", "65.0 160.1"),
+            // Some pages cannot be read.
+            ("65.0 98.3 128.2 131.5", "65.0 128.2 131.5"),
+        ] {
+            let place = |page: &&str| -> (u64, u64) {
+                let (page, seq) = page.split_once('.').expect("a page and its number");
+                (page.parse().expect("a page"), seq.parse().expect("a number"))
+            };
+            let found = last_branch(pages.split_whitespace().collect(), place);
+            assert_eq!(found.join(" "), chain, "{pages}");
+        }
+    }
 }
