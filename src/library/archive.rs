@@ -1,7 +1,8 @@
 //! The process beside the recorder of an agent's session. While the agent runs it copies the
 //! agent's transcripts as they grow; when the session has ended, or its recorder was killed, it adds
-//! what came last and what all of it says. It is forked before the store is opened, holds nothing of
-//! the terminal, and whatever becomes of it, the recorder goes on.
+//! what came last and what all of it says. Beside an agent or a shell it is forked before the store
+//! is opened, beside any other command a moment later; it holds nothing of the terminal, and whatever
+//! becomes of it, the recorder goes on.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -18,6 +19,7 @@ use super::processes::{self, Process};
 use crate::agent::{self, AGENTS, Agent, Invocation};
 use crate::error::Result;
 use crate::json::{self, write_object};
+use crate::record::monitor::CHANGED;
 use crate::record::side::{
     HELLO_LEN, PIECE_LEN, SOURCES, STIR, SWEEP, Side, TAG_SOURCES, TAG_SWEPT,
 };
@@ -57,21 +59,6 @@ enum Start {
     Other,
 }
 
-/// Signals that a recorder takes note of.
-const NOTED: [Signal; 11] = [
-    Signal::HUP,
-    Signal::INT,
-    Signal::QUIT,
-    Signal::TERM,
-    Signal::ALRM,
-    Signal::USR1,
-    Signal::USR2,
-    Signal::CHLD,
-    Signal::WINCH,
-    Signal::TSTP,
-    Signal::CONT,
-];
-
 /// Starts the process; the child never returns from this. Beside a command that is neither an agent
 /// nor a shell it starts later, and does next to nothing until it finds an agent below that.
 ///
@@ -83,45 +70,116 @@ pub fn beside(dir: &Path, meta: &Meta) -> Option<Side> {
         None if is_shell(&argv) => Start::Shell,
         None => Start::Other,
     };
-    let recorder = process::own_pid();
-    let Start::Other = start else {
+    let it = Beside {
+        dir: dir.to_owned(),
+        meta: meta.clone(),
+        argv,
+        start,
+        recorder: process::own_pid(),
+    };
+    if !matches!(it.start, Start::Other) {
         let (ours, theirs) = UnixStream::pair().ok()?;
         return match process::fork().ok()? {
             Fork::Parent(pid) => Some(Side::new(pid, ours)),
-            Fork::Child => live(dir, meta, &argv, &start, recorder, theirs),
+            Fork::Child => it.live(theirs),
         };
-    };
-    let (dir, meta) = (dir.to_owned(), meta.clone());
+    }
     Some(Side::later(Box::new(move || {
         let (ours, theirs) = UnixStream::pair().ok()?;
         match process::fork_among_threads().ok()? {
             Fork::Parent(pid) => Some((pid, ours)),
             Fork::Child => {
-                // What the recorder does with signals is none of this process' business.
-                for signal in NOTED {
-                    let _ = signal::set(signal, Disposition::Default);
+                // What the recorder does with signals is none of this process' business; but a
+                // recorder that is gone, or a file grown too large, is an error to it, no death.
+                for signal in CHANGED {
+                    if ![Signal::PIPE, Signal::XFSZ].contains(&signal) {
+                        let _ = signal::set(signal, Disposition::Default);
+                    }
                 }
                 Mask::empty().install();
-                live(&dir, &meta, &argv, &start, recorder, theirs)
+                it.live(theirs)
             }
         }
     })))
 }
 
-/// In the child: everything until its end.
-fn live(
-    dir: &Path,
-    meta: &Meta,
-    argv: &[String],
-    start: &Start,
+/// The session that the process stands beside.
+struct Beside {
+    dir: PathBuf,
+    meta: Meta,
+    /// The command's words, as text.
+    argv: Vec<String>,
+    start: Start,
     recorder: Pid,
-    socket: UnixStream,
-) -> ! {
-    if process::go_behind(&[socket.as_fd()]).is_ok() {
-        process::give_way();
-        work(dir, meta, argv, start, recorder, socket);
+}
+
+impl Beside {
+    /// In the child: everything until its end.
+    fn live(&self, socket: UnixStream) -> ! {
+        if process::go_behind(&[socket.as_fd()]).is_ok() {
+            process::give_way();
+            self.work(socket);
+        }
+        process::exit_now(0)
     }
-    process::exit_now(0)
+
+    /// The whole life of the process.
+    fn work(&self, socket: UnixStream) {
+        let Some(home) = env::home_dir() else { return };
+        let cwd = self.meta.cwd.clone().map(PathBuf::from).unwrap_or_default();
+        let cwd = fs::canonicalize(&cwd).unwrap_or(cwd);
+        let repository = self.meta.repository.as_ref().map(|r| PathBuf::from(&r.root));
+        let (agents, skipped): (Vec<&Agent>, _) = match &self.start {
+            Start::Agent(found) => (vec![found.agent], found.skipped),
+            Start::Shell => (AGENTS.iter().collect(), 0),
+            Start::Other => (Vec::new(), 0),
+        };
+        // `env CLAUDE_CONFIG_DIR=/x claude`.
+        let given = |name: &str| {
+            let words = self.argv[..skipped].iter().rev();
+            words.filter_map(|word| word.strip_prefix(name)?.strip_prefix('=')).next()
+        };
+        let env = |name: &str| given(name).map(OsString::from).or_else(|| env::var_os(name));
+        let awake = matches!(self.start, Start::Agent(_));
+        let mut files = Files::at_start(&agents, awake, &env, &home, &cwd, repository.as_deref());
+        let mut wire = Wire { socket };
+        let mut hello = [0; HELLO_LEN];
+        if wire.socket.read_exact(&mut hello).is_err() {
+            return;
+        }
+        let (mut id, mut started_us) = ([0; 16], [0; 8]);
+        id.copy_from_slice(&hello[..16]);
+        started_us.copy_from_slice(&hello[16..]);
+        let mut watch = Watch {
+            id: SessionId(id),
+            files: &mut files,
+            awake,
+            told: Vec::new(),
+            walked: Instant::now(),
+            hunt: matches!(self.start, Start::Other).then(|| Hunt {
+                recorder: self.recorder,
+                started_us: i64::from_le_bytes(started_us),
+                began: Instant::now(),
+                next: 0,
+                asked: false,
+            }),
+        };
+        let end = watch.until_the_end(&mut wire);
+        let (id, awake) = (watch.id, watch.awake || watch.hunt.is_none());
+        drop(wire);
+        if !awake {
+            return;
+        }
+        if end == End::Killed {
+            // The recorder was killed; its locks go with its last process.
+            std::thread::sleep(LOOK_EVERY / 5);
+        }
+        if files.roots().any(|(agent, _)| DAEMONS.contains(&agent.name)) {
+            wait_for_daemon(&mut files);
+        }
+        let _ = finish(&self.dir, id, &mut files);
+        index_if_due(&self.dir);
+    }
 }
 
 fn is_shell(argv: &[String]) -> bool {
@@ -189,71 +247,6 @@ impl Addition<'_> {
         let stream = self.writer.define(name);
         stream.is_ok_and(|s| self.writer.append(s, self.t_us, bytes) == Append::Stored)
     }
-}
-
-/// The whole life of the process.
-fn work(
-    dir: &Path,
-    meta: &Meta,
-    argv: &[String],
-    start: &Start,
-    recorder: Pid,
-    socket: UnixStream,
-) {
-    let Some(home) = env::home_dir() else { return };
-    let cwd = meta.cwd.clone().map(PathBuf::from).unwrap_or_default();
-    let cwd = fs::canonicalize(&cwd).unwrap_or(cwd);
-    let repository = meta.repository.as_ref().map(|r| PathBuf::from(&r.root));
-    let (agents, skipped): (Vec<&Agent>, _) = match start {
-        Start::Agent(found) => (vec![found.agent], found.skipped),
-        Start::Shell => (AGENTS.iter().collect(), 0),
-        Start::Other => (Vec::new(), 0),
-    };
-    // `env CLAUDE_CONFIG_DIR=/x claude`.
-    let given = |name: &str| {
-        let words = argv[..skipped].iter().rev();
-        words.filter_map(|word| word.strip_prefix(name)?.strip_prefix('=')).next()
-    };
-    let env = |name: &str| given(name).map(OsString::from).or_else(|| env::var_os(name));
-    let awake = matches!(start, Start::Agent(_));
-    let mut files = Files::at_start(&agents, awake, &env, &home, &cwd, repository.as_deref());
-    let mut wire = Wire { socket };
-    let mut hello = [0; HELLO_LEN];
-    if wire.socket.read_exact(&mut hello).is_err() {
-        return;
-    }
-    let (mut id, mut started_us) = ([0; 16], [0; 8]);
-    id.copy_from_slice(&hello[..16]);
-    started_us.copy_from_slice(&hello[16..]);
-    let mut watch = Watch {
-        id: SessionId(id),
-        files: &mut files,
-        awake,
-        told: Vec::new(),
-        walked: Instant::now(),
-        hunt: matches!(start, Start::Other).then(|| Hunt {
-            recorder,
-            started_us: i64::from_le_bytes(started_us),
-            began: Instant::now(),
-            next: 0,
-            asked: false,
-        }),
-    };
-    let end = watch.until_the_end(&mut wire);
-    let (id, awake) = (watch.id, watch.awake || watch.hunt.is_none());
-    drop(wire);
-    if !awake {
-        return;
-    }
-    if end == End::Killed {
-        // The recorder was killed; its locks go with its last process.
-        std::thread::sleep(LOOK_EVERY / 5);
-    }
-    if files.roots().any(|(agent, _)| DAEMONS.contains(&agent.name)) {
-        wait_for_daemon(&mut files);
-    }
-    let _ = finish(dir, id, &mut files);
-    index_if_due(dir);
 }
 
 struct Watch<'a> {
