@@ -6,6 +6,7 @@ use crate::places::foreign_kernel;
 use crate::store::TempDir;
 use intentloop::store::{
     Access, Append, Chain, Entry, Exit, FILE_NAME, Item, NewSession, Store, StreamId,
+    Writer as SessionWriter,
 };
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 const WRITER: &str = "IL_TEST_STORE_WRITER";
 const SECOND: u64 = 1_000_000;
 /// Writers at the same time.
-const WRITERS: usize = 12;
+const WRITERS: usize = 30;
 /// Kills after which a store is looked at, and a new one begun: they grow by the hundred megabytes.
 const KILLS_A_STORE: u64 = 100;
 /// File systems that the long form makes and mounts.
@@ -71,7 +72,7 @@ fn a_writer_for_the_kill_test() {
     let salt = u64::from(std::process::id()) << 32 | u64::from(now.subsec_nanos()) | 1;
     let store = Store::open(Path::new(&dir), Access::Write).unwrap();
     let new = NewSession { id: id_of(salt), start_us: 0, label: [0; 16], meta: b"{}" };
-    let mut w = store.begin(&new).unwrap();
+    let mut w = begin(&store, &new);
     let mut out = std::io::stderr().lock();
     for index in 1..2000 {
         let stream = if index % 9 == 0 { StreamId::CONVERSATION } else { StreamId::STDOUT };
@@ -85,6 +86,17 @@ fn a_writer_for_the_kill_test() {
         }
     }
     w.end(Exit::Code(0), 1).unwrap();
+}
+
+/// Begins as a recorder does, which tries again while a disk that syncs slowly holds others up.
+fn begin(store: &Store, new: &NewSession<'_>) -> SessionWriter {
+    const TRIES_MAX: u32 = 30;
+    for _ in 1..TRIES_MAX {
+        if let Ok(writer) = store.begin(new) {
+            return writer;
+        }
+    }
+    store.begin(new).unwrap()
 }
 
 struct Writer {
@@ -116,10 +128,12 @@ fn start(ground: &Ground<'_>, stored: &Arc<Mutex<Stored>>) -> Writer {
         .unwrap();
     let (pipe, stored) = (child.stderr.take().unwrap(), Arc::clone(stored));
     let reader = std::thread::spawn(move || {
-        for line in BufReader::new(pipe).lines() {
-            let Ok(line) = line else { return };
+        let mut lines = BufReader::new(pipe).lines().map_while(Result::ok);
+        while let Some(line) = lines.next() {
             let words: Vec<&str> = line.split(' ').collect();
-            let ["stored", salt, index] = words[..] else { panic!("a writer says: {line}") };
+            let ["stored", salt, index] = words[..] else {
+                panic!("a writer says: {line}{}", lines.collect::<Vec<_>>().join("\n"))
+            };
             let index: u64 = index.parse().unwrap();
             // A chain is stored in order: the last one said stands for all before it.
             let salt = salt.parse().unwrap();
