@@ -1,7 +1,7 @@
 //! What changed in a repository between two times, and the JSON it is kept as.
 
 use super::snapshot::{Answer, DIFF_LEN_MAX, Shadow, Snapshot};
-use crate::json::{Object, Value};
+use crate::json::{Object, Value, View};
 
 /// Most files and commits that are named; there may be more.
 pub const NAMED_MAX: usize = 1000;
@@ -174,9 +174,9 @@ impl Changes {
     }
 
     /// Reads what [`Changes::to_json`] wrote.
-    pub fn from_json(value: &Value) -> Changes {
-        let items = |name: &str| value.get(name).map_or(&[][..], Value::items).iter();
-        let text = |value: &Value, name: &str| value.str_at(name).unwrap_or_default().to_owned();
+    pub fn from_json(value: View<'_>) -> Changes {
+        let items = |name: &str| value.get(name).unwrap_or(View::NULL).items();
+        let text = |value: View<'_>, name: &str| value.str_at(name).unwrap_or_default().to_owned();
         let count = |name: &str| value.u64_at(name).unwrap_or(0);
         Changes {
             unknown: value.str_at("unknown").map(str::to_owned),
@@ -195,8 +195,8 @@ impl Changes {
                 .map(|commit| Commit { id: text(commit, "id"), subject: text(commit, "subject") })
                 .collect(),
             left_out: items("left_out").filter_map(|p| p.as_str().map(str::to_owned)).collect(),
-            cut: value.get("cut").and_then(Value::as_bool) == Some(true),
-            told: value.get("told").and_then(Value::as_bool) == Some(true),
+            cut: value.is_true_at("cut"),
+            told: value.is_true_at("told"),
         }
     }
 }

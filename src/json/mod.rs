@@ -14,7 +14,8 @@ mod tests;
 pub use document::{Document, document};
 pub use lines::{Feed, LINE_LEN_MAX, Pieces, Record, Records, records, visit, visit_until};
 pub use read::{
-    DEPTH_MAX, DOCUMENT_LEN_MAX, Error, ErrorKind, VALUES_MAX, parse, parse_lossy, parse_prefix,
+    DEPTH_MAX, DOCUMENT_LEN_MAX, Error, ErrorKind, VALUES_MAX, look, parse, parse_lossy,
+    parse_prefix,
 };
 pub use tape::View;
 pub use write::{ArrayWriter, ObjectWriter, write_array, write_object, write_string};

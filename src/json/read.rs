@@ -83,13 +83,18 @@ impl std::error::Error for Error {}
 
 /// Reads one JSON text, white space around it allowed, by the letter of RFC 8259.
 pub fn parse(text: &[u8]) -> Result<Value, Error> {
-    whole(text, Strictness::Strict)
+    whole(text, Strictness::Strict, |value| value.to_value())
+}
+
+/// Reads one JSON text as strictly as [`parse`] and has `look` see it, without a copy.
+pub fn look<T>(text: &[u8], look: impl FnOnce(View<'_>) -> T) -> Result<T, Error> {
+    whole(text, Strictness::Strict, look)
 }
 
 /// Reads one JSON text and forgives what a crash or a careless writer puts into strings: lone
 /// surrogates and broken UTF-8 become U+FFFD, control characters stay.
 pub fn parse_lossy(text: &[u8]) -> Result<Value, Error> {
-    whole(text, Strictness::Lossy)
+    whole(text, Strictness::Lossy, |value| value.to_value())
 }
 
 /// Reads the value at the start of `text`, as forgiving as [`parse_lossy`], and says how many bytes
@@ -100,14 +105,18 @@ pub fn parse_prefix(text: &[u8]) -> Result<(Value, usize), Error> {
     Ok((value.to_value(), len))
 }
 
-fn whole(text: &[u8], strictness: Strictness) -> Result<Value, Error> {
+fn whole<T>(
+    text: &[u8],
+    strictness: Strictness,
+    look: impl FnOnce(View<'_>) -> T,
+) -> Result<T, Error> {
     let mut tape = Tape::default();
     let source = Source::of(text);
     let mut parser = Parser::new(source, strictness, &mut tape);
     parser.document().map_err(|kind| parser.error(kind))?;
     parser.skip_space();
     match parser.peek() {
-        None => Ok(View::root(&tape, source.utf8.unwrap_or_default()).to_value()),
+        None => Ok(look(View::root(&tape, source.utf8.unwrap_or_default()))),
         Some(_) => Err(parser.error(ErrorKind::Trailing)),
     }
 }

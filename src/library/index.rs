@@ -43,9 +43,9 @@ impl Library {
         let facts = filter.file.is_none();
         let any = *filter == Filter::default();
         Ok(self.sifted(filter, facts)?.filter_map(move |listed| {
-            let facts = listed.facts.and_then(|facts| json::parse(&facts).ok());
+            let facts = listed.facts.and_then(|facts| Session::told(listed.entry, &facts));
             let session = match facts {
-                Some(facts) => Session::known_by(listed.entry, Some(&facts)),
+                Some(session) => session,
                 None if waits => self.when_derived(self.load(listed.entry)),
                 None => self.load(listed.entry),
             };
@@ -92,8 +92,7 @@ impl Library {
         if added::is_annex(entry) {
             return None;
         }
-        let value = json::parse(&self.last_meta(entry)?).ok()?;
-        let session = Session::known_by(*entry, Some(&value));
+        let session = Session::told(*entry, &self.last_meta(entry)?)?;
         if archive::is_at_work(&session.meta) || changes::may_have_changes(&session) {
             return None;
         }

@@ -4,7 +4,7 @@
 
 use super::replay::{Replay, Step};
 use super::{Library, Player, Session};
-use crate::json::{Object, Value};
+use crate::json::{Object, Value, View};
 use crate::store::{Append, State, StreamId};
 use crate::term::{Options, Size, Stamp, Terminal, WidthMode};
 
@@ -186,7 +186,7 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    pub fn from_meta(meta: &Value) -> Option<Kept> {
+    pub fn from_meta(meta: View<'_>) -> Option<Kept> {
         let kept = meta.get("keyframes").filter(|k| k.u64_at("v") == Some(KEYFRAMES_VERSION))?;
         let number = |name| kept.u64_at(name);
         let (skip, count) = (number("skip")?, number("count")?);

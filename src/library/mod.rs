@@ -36,7 +36,7 @@ use std::sync::OnceLock;
 
 use crate::error::Result;
 use crate::git::Changes;
-use crate::json::{self, Value};
+use crate::json::{self, View};
 use crate::session::{Ending, Meta, SessionId, Status};
 use crate::store::{Access, Entry, Exit, FOUND_MAX, State, Store, StreamId};
 use crate::sys::signal::Signal;
@@ -187,11 +187,10 @@ impl Library {
     fn load(&self, mut entry: Entry) -> Session {
         /// Times a session is looked at that is being packed at that moment.
         const LOOKS_MAX: usize = 3;
-        let mut meta = None;
         for _ in 0..LOOKS_MAX {
-            meta = self.last_meta(&entry).and_then(|text| json::parse(&text).ok());
-            if meta.is_some() {
-                break;
+            let text = self.last_meta(&entry);
+            if let Some(session) = text.and_then(|text| Session::told(entry, &text)) {
+                return session;
             }
             // Its pages may have been given back after its entry was read.
             let found = self.store.find(&SessionId(entry.id).to_string(), FOUND_MAX);
@@ -200,7 +199,7 @@ impl Library {
                 _ => break,
             }
         }
-        Session::known_by(entry, meta.as_ref())
+        Session::known_by(entry, None)
     }
 
     /// What is known of a session at this moment: others may have added to it since it was loaded.
@@ -217,8 +216,13 @@ impl Library {
 }
 
 impl Session {
+    /// The session of which `meta`, a JSON text, tells; None if it is none.
+    fn told(entry: Entry, meta: &[u8]) -> Option<Session> {
+        json::look(meta, |meta| Session::known_by(entry, Some(meta))).ok()
+    }
+
     /// The session of which `meta` is known.
-    fn known_by(entry: Entry, meta: Option<&Value>) -> Session {
+    fn known_by(entry: Entry, meta: Option<View<'_>>) -> Session {
         let text = meta.and_then(KeptText::from_meta);
         let keyframes = meta.and_then(keyframe::Kept::from_meta);
         let changes = meta.and_then(|meta| meta.get("changes")).map(Changes::from_json);

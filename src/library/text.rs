@@ -5,7 +5,7 @@ use std::io;
 use super::stream::write_lines;
 use super::{Library, Session};
 use crate::format::recording::Action;
-use crate::json::{Object, Value};
+use crate::json::{Object, Value, View};
 use crate::store::{Append, Chain, Item, Reader, Source, State, StreamId, Unchecked, Why, Writer};
 use crate::term::Options;
 use crate::term::transcript::{Line, Transcript};
@@ -31,7 +31,7 @@ pub(super) struct KeptText {
 }
 
 impl KeptText {
-    pub(super) fn from_meta(meta: &Value) -> Option<KeptText> {
+    pub(super) fn from_meta(meta: View<'_>) -> Option<KeptText> {
         let kept = meta.get("text").filter(|kept| kept.u64_at("v") == Some(TEXT_VERSION))?;
         Some(KeptText { offset: kept.u64_at("off")?, len: kept.u64_at("len")? })
     }

@@ -1,7 +1,7 @@
 //! What was read out of a session's recording: who worked in it, and what is to be counted.
 
 use crate::event::{Counts, Friction, Tokens};
-use crate::json::{ObjectWriter, Value};
+use crate::json::{ObjectWriter, View};
 
 /// The present way of reading a recording. What an older one has read can be read again.
 pub const DERIVED_VERSION: u64 = 2;
@@ -146,14 +146,13 @@ impl Derived {
     }
 
     /// Reads what [`Derived::write`] wrote; what is missing is unknown, or nothing.
-    pub fn from_json(value: &Value) -> Derived {
+    pub fn from_json(value: View<'_>) -> Derived {
         let text = |name: &str| value.str_at(name).map(str::to_owned);
         let number = |name: &str| value.u64_at(name).unwrap_or(0);
-        let list = |name: &str| value.get(name).map_or(&[][..], Value::items);
-        let words = |name: &str| {
-            list(name).iter().filter_map(|word| word.as_str().map(str::to_owned)).collect()
-        };
-        let file = |file: &Value| {
+        let list = |name: &str| value.get(name).unwrap_or(View::NULL).items();
+        let words =
+            |name: &str| list(name).filter_map(|word| word.as_str().map(str::to_owned)).collect();
+        let file = |file: View<'_>| {
             Some(NativeFile {
                 stream: file.str_at("stream")?.to_owned(),
                 path: file.str_at("path")?.to_owned(),
@@ -173,10 +172,10 @@ impl Derived {
             model: text("model"),
             title: text("title"),
             prompt: text("prompt"),
-            conf: value.get("conf").and_then(Value::as_f64).unwrap_or(0.0),
+            conf: value.get("conf").and_then(View::as_f64).unwrap_or(0.0),
             reasons: words("reasons"),
             rivals: words("rivals"),
-            files: list("files").iter().filter_map(file).collect(),
+            files: list("files").filter_map(file).collect(),
             broken: number("broken"),
             counts,
             cost_microusd: value.u64_at("cost_microusd"),
@@ -184,7 +183,7 @@ impl Derived {
             friction: value.u64_at("nudges").map(|nudges| Friction {
                 rejected: number("approvals_rejected"),
                 nudges,
-                first_try: value.get("first_try").and_then(Value::as_bool),
+                first_try: value.get("first_try").and_then(View::as_bool),
             }),
         }
     }

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// Characters of an id.
+const TEXT_LEN: usize = 36;
+
 /// A session's id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub [u8; 16]);
@@ -28,7 +31,7 @@ impl SessionId {
     /// Reads the 36 characters that Display writes, in either case.
     pub fn parse(text: &str) -> Option<SessionId> {
         let b = text.as_bytes();
-        if b.len() != 36 || [8, 13, 18, 23].iter().any(|at| b[*at] != b'-') {
+        if b.len() != TEXT_LEN || [8, 13, 18, 23].iter().any(|at| b[*at] != b'-') {
             return None;
         }
         let mut id = [0; 16];
@@ -42,13 +45,16 @@ impl SessionId {
 
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, byte) in self.0.iter().enumerate() {
-            if [4, 6, 8, 10].contains(&at) {
-                f.write_str("-")?;
+        // By hand: a list of all sessions writes very many of these.
+        let (mut text, mut at) = ([b'-'; TEXT_LEN], 0);
+        for (index, byte) in self.0.iter().enumerate() {
+            at += usize::from([4, 6, 8, 10].contains(&index));
+            for digit in [byte >> 4, byte & 15] {
+                text[at] = b"0123456789abcdef"[usize::from(digit)];
+                at += 1;
             }
-            write!(f, "{byte:02x}")?;
         }
-        Ok(())
+        f.write_str(str::from_utf8(&text).unwrap_or_default())
     }
 }
 

@@ -9,7 +9,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use super::{Derived, SessionId, Status};
-use crate::json::{ObjectWriter, Value, write_object};
+use crate::json::{ObjectWriter, View, write_object};
 use crate::time::WallTime;
 
 /// What a session serves.
@@ -237,22 +237,17 @@ impl Meta {
     }
 
     /// Reads what [`Meta::to_json`] wrote; what is missing or of another type is unknown.
-    pub fn from_json(value: &Value) -> Meta {
+    pub fn from_json(value: View<'_>) -> Meta {
         let text = |name: &str| value.str_at(name).map(str::to_owned);
         let started = wall_time(value, "started", "started_us").unwrap_or_default();
         let argv = match value.get("argv_hex") {
-            Some(words) => words.items().iter().filter_map(|w| unhex(w.as_str()?)).collect(),
-            None => value
-                .get("argv")
-                .map_or(&[][..], Value::items)
-                .iter()
-                .filter_map(|w| w.as_str().map(OsString::from))
-                .collect(),
+            Some(words) => words.items().filter_map(|w| unhex(w.as_str()?)).collect(),
+            None => items(value, "argv").filter_map(|w| w.as_str().map(OsString::from)).collect(),
         };
         let size = |name: &str| {
             value
                 .path(&["terminal", name])
-                .and_then(Value::as_u64)
+                .and_then(View::as_u64)
                 .and_then(|n| u16::try_from(n).ok())
         };
         Meta {
@@ -261,12 +256,7 @@ impl Meta {
             cwd: read_path(value, "cwd"),
             started,
             name: text("name"),
-            tags: value
-                .get("tags")
-                .map_or(&[][..], Value::items)
-                .iter()
-                .filter_map(|t| t.as_str().map(str::to_owned))
-                .collect(),
+            tags: items(value, "tags").filter_map(|t| t.as_str().map(str::to_owned)).collect(),
             intent: value.get("intent").and_then(|intent| {
                 let title = intent.str_at("title").map(str::to_owned);
                 Some(Intent { id: intent.str_at("id")?.to_owned(), title })
@@ -274,7 +264,7 @@ impl Meta {
             parent: text("parent"),
             resumed_from: text("resumed_from"),
             size: size("cols").zip(size("rows")).map(|(cols, rows)| WindowSize { cols, rows }),
-            term: value.path(&["terminal", "term"]).and_then(Value::as_str).map(str::to_owned),
+            term: value.path(&["terminal", "term"]).and_then(View::as_str).map(str::to_owned),
             host: text("host"),
             user: text("user"),
             il_version: text("il_version"),
@@ -286,7 +276,7 @@ impl Meta {
                 })
             }),
             imported: value.get("imported").and_then(Imported::from_json),
-            pinned: value.get("pinned").and_then(Value::as_bool) == Some(true),
+            pinned: value.is_true_at("pinned"),
             ending: Ending::from_json(value),
             deriver: value.u64_at("deriver").and_then(|pid| i32::try_from(pid).ok()),
             derived: value.get("derived").map(Derived::from_json),
@@ -314,9 +304,9 @@ impl Imported {
         });
     }
 
-    fn from_json(value: &Value) -> Option<Imported> {
+    fn from_json(value: View<'_>) -> Option<Imported> {
         let text = |name: &str| value.str_at(name).map(str::to_owned);
-        let file = |file: &Value| {
+        let file = |file: View<'_>| {
             Some(ImportedFile {
                 path: file.str_at("path")?.to_owned(),
                 stream: file.str_at("stream")?.to_owned(),
@@ -331,12 +321,7 @@ impl Imported {
             agent: text("agent"),
             native_id: text("native_id"),
             prompt: text("prompt"),
-            files: value
-                .get("files")
-                .map_or(&[][..], Value::items)
-                .iter()
-                .filter_map(file)
-                .collect(),
+            files: items(value, "files").filter_map(file).collect(),
         })
     }
 }
@@ -359,7 +344,7 @@ impl Ending {
         o.int("bytes_dropped", self.bytes_dropped);
     }
 
-    fn from_json(value: &Value) -> Option<Ending> {
+    fn from_json(value: View<'_>) -> Option<Ending> {
         let count = |name: &str| value.u64_at(name).unwrap_or(0);
         Some(Ending {
             ended: wall_time(value, "ended", "ended_us")?,
@@ -367,7 +352,7 @@ impl Ending {
             exit_code: value.u64_at("exit_code").and_then(|n| u8::try_from(n).ok()),
             signal: value.str_at("signal").map(str::to_owned),
             not_executed: value.str_at("not_executed").map(str::to_owned),
-            terminal_closed: value.get("terminal_closed").and_then(Value::as_bool) == Some(true),
+            terminal_closed: value.is_true_at("terminal_closed"),
             bytes_out: count("bytes_out"),
             bytes_in: count("bytes_in"),
             stalls: count("stalls"),
@@ -378,10 +363,15 @@ impl Ending {
 }
 
 /// The exact microseconds stand beside the text, which is cut to milliseconds but has the offset.
-fn wall_time(value: &Value, text: &str, us: &str) -> Option<WallTime> {
+fn wall_time(value: View<'_>, text: &str, us: &str) -> Option<WallTime> {
     let time = WallTime::parse_rfc3339(value.str_at(text)?)?;
-    let unix_us = value.get(us).and_then(Value::as_i64).unwrap_or(time.unix_us);
+    let unix_us = value.get(us).and_then(View::as_i64).unwrap_or(time.unix_us);
     Some(WallTime { unix_us, ..time })
+}
+
+/// The elements of the array member `name`.
+fn items<'a>(value: View<'a>, name: &str) -> impl Iterator<Item = View<'a>> {
+    value.get(name).unwrap_or(View::NULL).items()
 }
 
 fn write_path(o: &mut ObjectWriter<'_>, name: &str, path: &OsStr) {
@@ -391,7 +381,7 @@ fn write_path(o: &mut ObjectWriter<'_>, name: &str, path: &OsStr) {
     }
 }
 
-fn read_path(value: &Value, name: &str) -> Option<OsString> {
+fn read_path(value: View<'_>, name: &str) -> Option<OsString> {
     match value.str_at(&format!("{name}_hex")) {
         Some(exact) => unhex(exact),
         None => value.str_at(name).map(OsString::from),
@@ -492,8 +482,7 @@ mod tests {
         };
         for meta in [full, Meta::default()] {
             let json = meta.to_json();
-            let value = crate::json::parse(json.as_bytes()).expect(&json);
-            assert_eq!(Meta::from_json(&value), meta);
+            assert_eq!(crate::json::look(json.as_bytes(), Meta::from_json).expect(&json), meta);
         }
     }
 
@@ -502,8 +491,8 @@ mod tests {
         for json in
             ["[]", "{\"argv\":3,\"started\":\"x\",\"terminal\":{\"cols\":70000,\"rows\":1}}"]
         {
-            let value = crate::json::parse(json.as_bytes()).expect(json);
-            assert_eq!(Meta::from_json(&value), Meta::default());
+            let meta = crate::json::look(json.as_bytes(), Meta::from_json).expect(json);
+            assert_eq!(meta, Meta::default());
         }
     }
 }
