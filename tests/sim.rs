@@ -11,9 +11,12 @@ mod model;
 #[path = "sim/random.rs"]
 mod random;
 
-use disk::{Fault, World};
+use disk::{Disk, Fault, World};
 use drive::{Cuts, INDEXED, Tally, explore, fail_each, nearly_full, preempt_each, workload};
-use intentloop::store::storage::Rules;
+use intentloop::store::storage::{LOCK_ALLOC, Lock, Rules};
+use intentloop::store::{
+    Append, Chain, Exit, FULL_TRIES_MAX, Item, NewSession, QUEUE_LEN_MAX, Store, StreamId, Why,
+};
 
 /// What the long form is to reach: crash points, workloads.
 const POINTS_MIN: u64 = 500_000;
@@ -110,6 +113,58 @@ fn another_process_may_come_between_any_two_operations() {
         preempt_each(&base(seed), &workload(seed, 40), seed, Rules::ALL, stride)
     });
     report("preempted at each operation", &tally);
+}
+
+/// Another process holds the allocation lock while a session is flooded, and lets go of it after so
+/// many looks at it since the queue was full. Returns the bytes that were dropped.
+fn dropped_if_locked_for(looks: u32) -> usize {
+    const LEN: usize = 64 << 10;
+    let disk = Disk::new(World::empty(), Rules::ALL, 0);
+    let store = Store::on(disk.handle(), [7; 16]).expect("a store");
+    let new = NewSession { id: [1; 16], start_us: 1, label: [0; 16], meta: b"{}" };
+    let mut writer = store.begin(&new).expect("a session");
+    let other = disk.handle();
+    assert!(other.try_lock(LOCK_ALLOC, Lock::Exclusive).expect("a lock"));
+    let content = |n: usize| vec![b'a' + (n % 26) as u8; LEN];
+    let (mut appended, mut waiting) = (0, 0);
+    let dropped = loop {
+        if waiting + LEN > QUEUE_LEN_MAX {
+            disk.unlock_after(looks, LOCK_ALLOC);
+        }
+        // Its clock stands still: what waits is not tried again.
+        let became = writer.append(StreamId::STDOUT, 1, &content(appended));
+        appended += 1;
+        match became {
+            Append::Stored if waiting > 0 => break 0,
+            Append::Stored => {}
+            Append::Queued => waiting += LEN,
+            Append::Degraded { .. } => break LEN,
+        }
+    };
+    let _ = other.unlock(LOCK_ALLOC);
+    writer.end(Exit::Code(0), 2).expect("an end");
+    let entry = store.entries().expect("a catalog").next().expect("the session");
+    let (mut reader, mut kept) = (store.read(&entry, Chain::Tape), Vec::new());
+    loop {
+        match reader.next() {
+            Item::Frame { stream: StreamId::STDOUT, bytes, .. } => kept.extend_from_slice(bytes),
+            Item::Frame { .. } => {}
+            Item::Gap { why: Why::Dropped, .. } if dropped > 0 => {}
+            Item::End => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    let expected: Vec<u8> = (0..appended).flat_map(content).collect();
+    assert!(expected.starts_with(&kept), "what is kept is what came first");
+    assert_eq!(kept.len() + dropped, expected.len());
+    dropped
+}
+
+#[test]
+fn a_session_waits_for_the_allocation_lock_before_it_drops_anything() {
+    assert_eq!(dropped_if_locked_for(1), 0);
+    assert_eq!(dropped_if_locked_for(FULL_TRIES_MAX - 1), 0);
+    assert_ne!(dropped_if_locked_for(FULL_TRIES_MAX), 0);
 }
 
 #[test]

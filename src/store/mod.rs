@@ -42,7 +42,8 @@ pub use repair::{KEPT_MAX, Repaired, repair};
 pub use stream::{Chain, StreamId};
 pub use verify::{PROBLEMS_MAX, Problem, Report, salvage, salvage_from};
 pub use writer::{
-    Append, EndReport, Health, PACK_AT_END_MAX, PACK_AT_END_MIN, QUEUE_LEN_MAX, RETRY_US, Writer,
+    Append, EndReport, FULL_TRIES_MAX, Health, PACK_AT_END_MAX, PACK_AT_END_MIN, QUEUE_LEN_MAX,
+    RETRY_US, Writer,
 };
 
 use crate::error::{Error, Result};

@@ -28,6 +28,10 @@ const SYNC_FAILURES_MAX: u32 = 2;
 /// Most bytes that wait in memory while another process holds the allocation lock.
 pub const QUEUE_LEN_MAX: usize = 1 << 20;
 
+/// Times the allocation lock is tried, a millisecond apart, before a full queue is given up. Who
+/// holds it waits for the disk as any writer does when others flood it, and that takes seconds.
+pub const FULL_TRIES_MAX: u32 = 30_000;
+
 /// Bytes of frames from which on a session is packed as it ends: less would gain a block or two.
 pub const PACK_AT_END_MIN: u64 = 16 << 10;
 /// Bytes of frames up to which it is: more would keep a processor busy for long.
@@ -164,9 +168,10 @@ impl Writer {
     }
 
     /// Appends one record to a stream, `t_us` microseconds after the session's start. Records of
-    /// any length are taken. Never panics; waits for another process 5 ms at most. After a failure
-    /// records are dropped and counted until the store works again, which is tried every two
-    /// seconds; the gap is then noted in the chain.
+    /// any length are taken. Never panics; waits for another process 5 ms at most, but half a
+    /// minute once before it drops anything for that. After a failure records are dropped and counted
+    /// until the store works again, which is tried every two seconds; the gap is then noted in the
+    /// chain.
     pub fn append(&mut self, stream: StreamId, t_us: u64, bytes: &[u8]) -> Append {
         self.heed_sync_errors(t_us);
         let chain = stream.chain();
@@ -199,8 +204,17 @@ impl Writer {
         bytes: &[u8],
     ) -> Append {
         if self.queue_len + bytes.len() > QUEUE_LEN_MAX {
-            self.enter_trouble(chain, t_us, &io::ErrorKind::WouldBlock.into());
-            return self.drop_bytes(chain, bytes.len() as u64);
+            // Who holds the lock may be waiting for a slow disk: better that the command waits, too.
+            self.queue_retry_us = 0;
+            let kept = match self.flush(chain, t_us, FULL_TRIES_MAX) {
+                true => self.put(chain, stream, flags, t_us, bytes, LEASE_TRIES_MAX),
+                false => Err((io::ErrorKind::WouldBlock.into(), 0)),
+            };
+            let Err((e, done)) = kept else { return Append::Stored };
+            if self.trouble[index_of(chain)].is_none() {
+                self.enter_trouble(chain, t_us, &e);
+            }
+            return self.drop_bytes(chain, (bytes.len() - done) as u64);
         }
         self.queue_len += bytes.len();
         let waiting = Waiting { stream, flags, t_us, bytes: bytes.to_vec() };

@@ -83,6 +83,8 @@ struct Machine {
     random: Random,
     hook: Option<Hook>,
     preempt: Option<(u64, Preempt)>,
+    /// Pauses until the locks on a byte are given back.
+    pauses: Option<(u32, u64)>,
     rules: Rules,
     /// Handles whose next sync reports a failure that another's sync met.
     unreported: Vec<u64>,
@@ -107,6 +109,7 @@ impl Disk {
             random: Random::new(seed),
             hook: None,
             preempt: None,
+            pauses: None,
             rules,
             unreported: Vec::new(),
             open: Vec::new(),
@@ -141,6 +144,11 @@ impl Disk {
     /// Runs something else just before operation `op`, as if the caller had lost the processor.
     pub fn preempt_at(&self, op: u64, other: Preempt) {
         self.machine().preempt = Some((op, other));
+    }
+
+    /// Whoever holds `byte` gives it back when somebody has paused so many times.
+    pub fn unlock_after(&self, pauses: u32, byte: u64) {
+        self.machine().pauses = Some((pauses, byte));
     }
 
     pub fn fail_at(&self, op: u64, fault: Fault) {
@@ -522,7 +530,17 @@ impl Storage for Handle {
         Ok(holders.is_some_and(|holders| holders.iter().any(|(id, _)| *id != self.id)))
     }
 
-    fn pause(&self) {}
+    fn pause(&self) {
+        let mut m = self.disk.machine();
+        let Some((left, byte)) = m.pauses.as_mut().map(|(left, byte)| (left, *byte)) else {
+            return;
+        };
+        *left -= 1;
+        if *left == 0 {
+            m.pauses = None;
+            m.locks.remove(&(self.file, byte));
+        }
+    }
 
     fn reopen(&self) -> io::Result<Arc<dyn Storage>> {
         Ok(self.disk.handle())
