@@ -38,10 +38,15 @@ impl WallTime {
     /// `2026-05-30 15:12:33`, as a clock at this offset showed it.
     pub fn local(self) -> String {
         let c = self.civil();
-        format!(
-            "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
-            c.year, c.month, c.day, c.hour, c.minute, c.second
-        )
+        let mut text = format!("{:04}", c.year);
+        // By hand: a list of all sessions writes very many of these.
+        for (mark, number) in ['-', '-', ' ', ':', ':']
+            .into_iter()
+            .zip([c.month, c.day, c.hour, c.minute, c.second].map(|number| number as u8))
+        {
+            text.extend([mark, char::from(b'0' + number / 10), char::from(b'0' + number % 10)]);
+        }
+        text
     }
 
     /// `2026-05-30T15:12:33.114+02:00`, to the millisecond.

@@ -7,6 +7,9 @@ use crate::term::{WidthMode, char_width, text_width};
 /// `text` with every control character made harmless: white space becomes a blank, the others
 /// U+FFFD. Format characters that reorder or hide text are dropped.
 pub fn clean(text: &str) -> String {
+    if text.bytes().all(|b| matches!(b, b' '..=b'~')) {
+        return text.to_owned();
+    }
     text.chars()
         .filter(|c| !is_reordering(*c))
         .map(|c| match c {

@@ -110,7 +110,7 @@ fn whole<T>(
     strictness: Strictness,
     look: impl FnOnce(View<'_>) -> T,
 ) -> Result<T, Error> {
-    let mut tape = Tape::default();
+    let mut tape = Tape::for_text(text.len());
     let source = Source::of(text);
     let mut parser = Parser::new(source, strictness, &mut tape);
     parser.document().map_err(|kind| parser.error(kind))?;

@@ -55,6 +55,12 @@ pub(super) struct Tape {
 }
 
 impl Tape {
+    /// With room for what a text of `len` bytes usually has, but not for more than a small one.
+    pub(super) fn for_text(len: usize) -> Tape {
+        const ROOM_MAX: usize = 256;
+        Tape { nodes: Vec::with_capacity((len / 8).min(ROOM_MAX)), decoded: String::new() }
+    }
+
     pub(super) fn clear(&mut self) {
         self.nodes.clear();
         self.decoded.clear();
@@ -143,26 +149,33 @@ impl<'a> View<'a> {
     /// The last member `name` of an object; None for anything else.
     pub fn get(self, name: &str) -> Option<View<'a>> {
         let Node::Object { end } = self.node() else { return None };
+        let nodes = self.tape.nodes.get(..end as usize)?;
         let (mut at, mut found) = (self.at + 1, None);
-        while at < end as usize {
-            if self.is_named(at, name.as_bytes()) {
+        while let Some([key, value]) = nodes.get(at..at + 2) {
+            if self.is_text(key, name.as_bytes()) {
                 found = Some(View { at: at + 1, ..self });
             }
-            at = self.tape.after(at + 1);
+            at = match *value {
+                Node::Array { end } | Node::Object { end } => end as usize,
+                _ => at + 2,
+            };
         }
         found
     }
 
-    /// Whether the string at `at` is `name`. Most names differ in length, which costs no look at
-    /// them.
-    fn is_named(self, at: usize, name: &[u8]) -> bool {
-        let (text, start, end) = match self.tape.node(at) {
-            Node::Plain { start, end } => (self.text, start, end),
-            Node::Decoded { start, end } => (self.tape.decoded.as_str(), start, end),
+    /// Whether a string is `text`. Most names of members differ in length or first byte, which
+    /// costs no comparison.
+    fn is_text(self, node: &Node, text: &[u8]) -> bool {
+        let (from, start, end) = match *node {
+            Node::Plain { start, end } => (self.text.as_bytes(), start as usize, end as usize),
+            Node::Decoded { start, end } => {
+                (self.tape.decoded.as_bytes(), start as usize, end as usize)
+            }
             _ => return false,
         };
-        (end - start) as usize == name.len()
-            && text.as_bytes().get(start as usize..end as usize) == Some(name)
+        end - start == text.len()
+            && text.first().is_none_or(|first| from.get(start) == Some(first))
+            && from.get(start..end) == Some(text)
     }
 
     /// The value reached by following member names.
