@@ -615,9 +615,9 @@ fn slash(text: &str) -> Option<String> {
 }
 
 /// What is kept of an id: a transcript has a hundred thousand of them.
-type Key = [u64; 2];
+pub(super) type Key = [u64; 2];
 
-fn key_of(id: &str) -> Key {
+pub(super) fn key_of(id: &str) -> Key {
     [0u8, 1].map(|salt| {
         let mut hasher = DefaultHasher::new();
         hasher.write_u8(salt);

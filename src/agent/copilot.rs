@@ -1,12 +1,13 @@
 //! GitHub Copilot CLI: `~/.copilot/session-state/<session>/events.jsonl`, every event once, with
 //! subagents in the same file under their `agentId`.
 
+use super::claude::{as_text, time_of};
 use super::detect::Words;
 use super::locate::{Base, Place, Project};
-use super::transcript::{Builder, time_text};
+use super::transcript::Builder;
 use super::{Agent, Digest, Long, Scope, Sink, tool, whole};
 use crate::event::*;
-use crate::json::{Value, visit};
+use crate::json::{View, visit};
 use crate::time::WallTime;
 use std::collections::HashMap;
 
@@ -67,7 +68,7 @@ pub(super) fn read(files: &[Long<'_>], _scope: &Scope<'_>, sink: &mut dyn Sink) 
             visit(file.content, &mut |record| {
                 let Some(value) = out.record(index, record) else { return };
                 out.stream = value.str_at("agentId").unwrap_or(MAIN).to_owned();
-                event(&mut out, &value.to_value(), &mut asked);
+                event(&mut out, value, &mut asked);
                 out.pass(sink);
             });
         } else if file.path.ends_with("workspace.yaml") {
@@ -92,17 +93,17 @@ fn workspace(out: &mut Builder, bytes: &[u8]) {
 /// When permission was asked for that has not been given or refused yet, by request.
 pub(super) type Asked = HashMap<String, WallTime>;
 
-pub(super) fn event(out: &mut Builder, value: &Value, asked: &mut Asked) {
-    out.time = time_text(value.get("timestamp"));
+pub(super) fn event(out: &mut Builder, value: View<'_>, asked: &mut Asked) {
+    out.time = time_of(value);
     out.id = value.str_at("id").map(str::to_owned);
     out.parent = value.str_at("parentId").map(str::to_owned);
-    let data = value.get("data").unwrap_or(&Value::Null);
+    let data = value.get("data").unwrap_or(View::NULL);
     let text = |name| data.str_at(name).map(str::to_owned);
     match value.str_at("type").unwrap_or_default() {
         "session.start" => {
             out.native.session = text("sessionId");
             out.native.version = text("copilotVersion");
-            let cwd = data.path(&["context", "cwd"]).and_then(Value::as_str).map(str::to_owned);
+            let cwd = data.path(&["context", "cwd"]).and_then(View::as_str).map(str::to_owned);
             out.native.cwd.clone_from(&cwd);
             out.push(SessionStart {
                 cwd,
@@ -119,8 +120,8 @@ pub(super) fn event(out: &mut Builder, value: &Value, asked: &mut Asked) {
             }
         }
         "user.message" if out.stream == MAIN => {
-            let files = data.get("attachments").map_or(&[][..], Value::items);
-            let named = files.iter().filter_map(|f| f.str_at("displayName").or(f.str_at("path")));
+            let files = data.get("attachments").into_iter().flat_map(View::items);
+            let named = files.filter_map(|f| f.str_at("displayName").or(f.str_at("path")));
             out.push(UserMessage {
                 text: text("content").unwrap_or_default(),
                 form: Some(MessageForm::Typed),
@@ -146,7 +147,7 @@ pub(super) fn event(out: &mut Builder, value: &Value, asked: &mut Asked) {
             out.push(Interrupt { key: None, effect: text("reason") });
         }
         "session.error" => {
-            let code = data.get("statusCode").filter(|c| !c.is_null()).map(Value::to_string);
+            let code = data.get("statusCode").filter(|c| !c.is_null()).map(as_text);
             let message = text("message").unwrap_or_default();
             out.push(ApiError {
                 code: code.or_else(|| text("errorType")),
@@ -181,12 +182,13 @@ pub(super) fn event(out: &mut Builder, value: &Value, asked: &mut Asked) {
     }
 }
 
-fn answer(out: &mut Builder, data: &Value) {
+fn answer(out: &mut Builder, data: View<'_>) {
     let model = data.str_at("model");
     if let Some(model) = model.filter(|_| out.stream == MAIN) {
         out.model(model);
     }
     let text = |name| data.str_at(name).filter(|t| !t.is_empty()).map(str::to_owned);
+    let requests = || data.get("toolRequests").into_iter().flat_map(View::items);
     if let Some(text) = text("reasoningText") {
         out.push(Thought { text, form: Some(ThoughtForm::Full), signature_only: false });
     } else if data
@@ -203,22 +205,22 @@ fn answer(out: &mut Builder, data: &Value) {
             model: model.map(str::to_owned),
             request_id: text("apiCallId"),
             message_id: text("messageId"),
-            is_final: data.get("toolRequests").is_none_or(|calls| calls.items().is_empty()),
+            is_final: requests().next().is_none(),
         });
     }
-    for request in data.get("toolRequests").map_or(&[][..], Value::items) {
+    for request in requests() {
         let name = request.str_at("name").unwrap_or_default();
-        let args = request.get("arguments").cloned().unwrap_or_default();
+        let args = request.get("arguments").map(View::to_value).unwrap_or_default();
         out.push(tool::call(request.str_at("toolCallId"), name, args));
     }
 }
 
-fn result(out: &mut Builder, data: &Value) {
-    let exit_code = data.path(&["shellExecution", "exitCode"]).and_then(Value::as_i64);
+fn result(out: &mut Builder, data: View<'_>) {
+    let exit_code = data.path(&["shellExecution", "exitCode"]).and_then(View::as_i64);
     let exit_code = exit_code.and_then(|code| i32::try_from(code).ok());
-    let success = data.get("success").and_then(Value::as_bool);
-    let error = data.path(&["error", "message"]).and_then(Value::as_str).map(str::to_owned);
-    let content = data.path(&["result", "content"]).and_then(Value::as_str);
+    let success = data.get("success").and_then(View::as_bool);
+    let error = data.path(&["error", "message"]).and_then(View::as_str).map(str::to_owned);
+    let content = data.path(&["result", "content"]).and_then(View::as_str);
     let call_id = data.str_at("toolCallId").map(str::to_owned);
     out.push(ToolResult {
         call_id: call_id.clone(),
@@ -231,7 +233,7 @@ fn result(out: &mut Builder, data: &Value) {
         error,
         ..Default::default()
     });
-    for edit in data.get("fileEdits").map_or(&[][..], Value::items) {
+    for edit in data.get("fileEdits").into_iter().flat_map(View::items) {
         let Some(path) = edit.str_at("path").or(edit.str_at("filePath")) else { continue };
         out.push(FileChange {
             path: path.to_owned(),
@@ -244,8 +246,8 @@ fn result(out: &mut Builder, data: &Value) {
     }
 }
 
-fn approval(out: &mut Builder, data: &Value, asked: Option<WallTime>) {
-    let kind = data.path(&["result", "kind"]).and_then(Value::as_str).unwrap_or_default();
+fn approval(out: &mut Builder, data: View<'_>, asked: Option<WallTime>) {
+    let kind = data.path(&["result", "kind"]).and_then(View::as_str).unwrap_or_default();
     let decision = match kind {
         "approved" => Decision::AllowOnce,
         "approved-for-session" | "approved-for-location" | "approved-always" => {
@@ -268,7 +270,7 @@ fn approval(out: &mut Builder, data: &Value, asked: Option<WallTime>) {
 }
 
 /// Cached input is a part of the input here.
-fn usage(out: &mut Builder, value: &Value, data: &Value) {
+fn usage(out: &mut Builder, value: View<'_>, data: View<'_>) {
     let Some(usage) = data.get("usage") else { return };
     let number = |name| usage.u64_at(name).unwrap_or(0);
     let (read, written) = (number("cacheReadTokens"), number("cacheWriteTokens"));

@@ -3,13 +3,13 @@
 //! The wire file says most things twice; taken are prompts (`turn.prompt`), the events of the loop,
 //! usage records, and requests for permission with their answers.
 
-use super::claude::plain_text;
+use super::claude::{as_text, text_of};
 use super::detect::Words;
 use super::locate::{Base, Place, Project};
-use super::transcript::{Builder, time_ms};
+use super::transcript::{Builder, ms_of};
 use super::{Agent, Digest, Long, NoteKind, Scope, Sink, tool, whole};
 use crate::event::*;
-use crate::json::{Value, parse_lossy, visit};
+use crate::json::{View, parse_lossy, visit};
 use std::collections::HashMap;
 
 pub(super) const AGENT: Agent = Agent {
@@ -102,19 +102,19 @@ impl Reader {
         self.out.stream = agent.to_owned();
         visit(file.content, &mut |record| {
             if let Some(value) = self.out.record(index, record) {
-                self.record(&value.to_value());
+                self.record(value);
                 self.out.pass(sink);
             }
         });
     }
 
-    fn record(&mut self, value: &Value) {
+    fn record(&mut self, value: View<'_>) {
         let out = &mut self.out;
-        out.time = time_ms(value.get("time"));
+        out.time = value.get("time").and_then(ms_of);
         let text = |name| value.str_at(name).map(str::to_owned);
         match value.str_at("type").unwrap_or_default() {
             "profile.bind" => {
-                let cwd = value.path(&["environmentDisclosure", "cwd"]).and_then(Value::as_str);
+                let cwd = value.path(&["environmentDisclosure", "cwd"]).and_then(View::as_str);
                 let cwd = cwd.map(str::to_owned);
                 if out.native.cwd.is_none() {
                     out.native.cwd.clone_from(&cwd);
@@ -135,9 +135,9 @@ impl Reader {
             }
             "turn.prompt" => {
                 let from_user =
-                    value.path(&["origin", "kind"]).and_then(Value::as_str) == Some("user");
+                    value.path(&["origin", "kind"]).and_then(View::as_str) == Some("user");
                 out.id = text("promptId");
-                let text = value.get("input").map(plain_text).unwrap_or_default();
+                let text = value.get("input").map(text_of).unwrap_or_default();
                 if from_user && out.stream == MAIN {
                     out.push(UserMessage {
                         text,
@@ -146,7 +146,7 @@ impl Reader {
                     });
                 }
             }
-            "context.append_loop_event" => self.step(value.get("event").unwrap_or(&Value::Null)),
+            "context.append_loop_event" => self.step(value.get("event").unwrap_or(View::NULL)),
             "llm.request" => {
                 self.scope = text("kind");
                 if let Some(model) = value.str_at("model") {
@@ -168,7 +168,7 @@ impl Reader {
                 }
                 if let Some(error) = value.get("error").filter(|e| !e.is_null()) {
                     let message =
-                        error.str_at("message").map_or_else(|| error.to_string(), str::to_owned);
+                        error.str_at("message").map_or_else(|| as_text(error), str::to_owned);
                     out.push(ApiError { message, ..Default::default() });
                 }
                 let duration_ms = value.u64_at("durationMs");
@@ -191,13 +191,13 @@ impl Reader {
         }
     }
 
-    fn step(&mut self, event: &Value) {
+    fn step(&mut self, event: View<'_>) {
         let out = &mut self.out;
         out.id = event.str_at("uuid").map(str::to_owned);
-        let text = |value: &Value, name| value.str_at(name).unwrap_or_default().to_owned();
+        let text = |value: View<'_>, name: &str| value.str_at(name).unwrap_or_default().to_owned();
         match event.str_at("type").unwrap_or_default() {
             "content.part" => {
-                let part = event.get("part").unwrap_or(&Value::Null);
+                let part = event.get("part").unwrap_or(View::NULL);
                 match part.str_at("type").unwrap_or_default() {
                     "think" => {
                         let text = text(part, "think");
@@ -214,16 +214,16 @@ impl Reader {
                 }
             }
             "tool.call" => {
-                let args = event.get("args").cloned().unwrap_or_default();
+                let args = event.get("args").map(View::to_value).unwrap_or_default();
                 out.push(tool::call(event.str_at("toolCallId"), &text(event, "name"), args));
             }
             "tool.result" => {
-                let result = event.get("result").unwrap_or(&Value::Null);
-                let failed = result.get("isError").and_then(Value::as_bool).unwrap_or(false);
+                let result = event.get("result").unwrap_or(View::NULL);
+                let failed = result.is_true_at("isError");
                 out.push(ToolResult {
                     call_id: event.str_at("toolCallId").map(str::to_owned),
                     ok: Some(!failed),
-                    text: result.get("output").map(plain_text).unwrap_or_default(),
+                    text: result.get("output").map(text_of).unwrap_or_default(),
                     duration_ms: result.u64_at("durationMs"),
                     ..Default::default()
                 });
@@ -234,7 +234,7 @@ impl Reader {
     }
 
     /// Usage records have no id; two of them are two requests. `step.end` states the same again.
-    fn usage(&mut self, value: &Value) {
+    fn usage(&mut self, value: View<'_>) {
         let Some(usage) = value.get("usage") else { return };
         let number = |name| usage.u64_at(name).unwrap_or(0);
         let usage = Usage {
@@ -247,32 +247,32 @@ impl Reader {
             ..Default::default()
         };
         let stream = &self.out.stream;
-        let time = value.get("time").map(Value::to_string).unwrap_or_default();
+        let time = value.get("time").map(as_text).unwrap_or_default();
         let key = format!("{stream}:{time}:{}", self.scope.as_deref().unwrap_or_default());
         self.out.usage(&key, usage);
     }
 
-    fn request(&mut self, value: &Value) {
+    fn request(&mut self, value: View<'_>) {
         let Some(id) = value.str_at("id") else { return };
-        let request = value.get("request").unwrap_or(&Value::Null);
+        let request = value.get("request").unwrap_or(View::NULL);
         let ask = request
             .str_at("action")
             .or(request.str_at("description"))
             .or(request.str_at("question"));
         let call = value.str_at("toolCallId").or(request.str_at("toolCallId")).map(str::to_owned);
         let entry =
-            (call, ask.unwrap_or_default().to_owned(), value.get("time").and_then(Value::as_i64));
+            (call, ask.unwrap_or_default().to_owned(), value.get("time").and_then(View::as_i64));
         if value.str_at("kind") == Some("approval") {
             self.asked.insert(id.to_owned(), entry);
         }
     }
 
-    fn resolved(&mut self, value: &Value) {
+    fn resolved(&mut self, value: View<'_>) {
         let Some((call_id, ask, asked)) = value.str_at("id").and_then(|id| self.asked.remove(id))
         else {
             return;
         };
-        let response = value.get("response").unwrap_or(&Value::Null);
+        let response = value.get("response").unwrap_or(View::NULL);
         let lasting = response.str_at("scope").is_some_and(|scope| scope != "once");
         let decision = match response.str_at("decision").unwrap_or_default() {
             "approved" if lasting => Decision::AllowAlways,
@@ -282,7 +282,7 @@ impl Reader {
             "cancelled" => Decision::Cancelled,
             _ => Decision::Unknown,
         };
-        let answered = value.get("time").and_then(Value::as_i64);
+        let answered = value.get("time").and_then(View::as_i64);
         let waited = answered.zip(asked).and_then(|(end, start)| u64::try_from(end - start).ok());
         self.out.push(Approval {
             call_id,

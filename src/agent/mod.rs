@@ -73,7 +73,6 @@ impl Agent {
             return all.transcript(digest);
         }
         let read = match self.name {
-            "gemini" => gemini::read,
             "opencode" => opencode::read,
             "cline" => cline::read,
             "aider" => aider::read,
@@ -111,6 +110,7 @@ impl Agent {
         match self.name {
             "claude" => Some(claude::read),
             "codex" => Some(codex::read),
+            "gemini" => Some(gemini::read),
             "copilot" => Some(copilot::read),
             "qwen" => Some(qwen::read),
             "kimi" => Some(kimi::read),

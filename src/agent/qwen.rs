@@ -1,12 +1,12 @@
 //! Qwen Code: `~/.qwen/projects/<cwd>/chats/<session>.jsonl`, one line a message.
 
-use super::claude::plain_text;
+use super::claude::{as_text, text_of, time_of};
 use super::detect::Words;
 use super::locate::{Base, Place, Project};
-use super::transcript::{Builder, time_text};
+use super::transcript::Builder;
 use super::{Agent, Digest, Long, Scope, Sink, tool};
 use crate::event::*;
-use crate::json::{Value, visit};
+use crate::json::{View, visit};
 
 pub(super) const AGENT: Agent = Agent {
     name: "qwen",
@@ -38,7 +38,7 @@ pub(super) fn read(files: &[Long<'_>], _scope: &Scope<'_>, sink: &mut dyn Sink) 
     for (index, file) in files.iter().enumerate().filter(|(_, f)| f.path.ends_with(".jsonl")) {
         visit(file.content, &mut |record| {
             if let Some(value) = out.record(index, record) {
-                line(&mut out, &value.to_value());
+                line(&mut out, value);
                 out.pass(sink);
             }
         });
@@ -46,8 +46,8 @@ pub(super) fn read(files: &[Long<'_>], _scope: &Scope<'_>, sink: &mut dyn Sink) 
     out.settle(sink)
 }
 
-fn line(out: &mut Builder, value: &Value) {
-    out.time = time_text(value.get("timestamp"));
+fn line(out: &mut Builder, value: View<'_>) {
+    out.time = time_of(value);
     out.id = value.str_at("uuid").map(str::to_owned);
     out.parent = value.str_at("parentUuid").map(str::to_owned);
     let text = |name| value.str_at(name).map(str::to_owned);
@@ -62,35 +62,32 @@ fn line(out: &mut Builder, value: &Value) {
             ..Default::default()
         });
     }
-    let parts = value.path(&["message", "parts"]).map_or(&[][..], Value::items);
+    let parts = value.path(&["message", "parts"]).unwrap_or(View::NULL);
     match value.str_at("type").unwrap_or_default() {
         "user" => {
-            let text = value.path(&["message", "parts"]).map(plain_text).unwrap_or_default();
+            let text = text_of(parts);
             let form = if text.starts_with('/') { MessageForm::Slash } else { MessageForm::Typed };
             out.push(UserMessage { text, form: Some(form), ..Default::default() });
         }
         "assistant" => answer(out, value, parts),
-        "tool_result" => parts.iter().for_each(|part| result(out, value, part)),
+        "tool_result" => parts.items().for_each(|part| result(out, value, part)),
         "system" => system(out, value),
         kind => out.unknown(kind),
     }
 }
 
-fn answer(out: &mut Builder, value: &Value, parts: &[Value]) {
+fn answer(out: &mut Builder, value: View<'_>, parts: View<'_>) {
     let model = value.str_at("model");
     if let Some(model) = model {
         out.model(model);
     }
-    for part in parts {
+    for part in parts.items() {
         let text = part.str_at("text").unwrap_or_default().to_owned();
         if let Some(call) = part.get("functionCall") {
             let name = call.str_at("name").unwrap_or_default();
-            out.push(tool::call(
-                call.str_at("id"),
-                name,
-                call.get("args").cloned().unwrap_or_default(),
-            ));
-        } else if part.get("thought").and_then(Value::as_bool) == Some(true) {
+            let args = call.get("args").map(View::to_value).unwrap_or_default();
+            out.push(tool::call(call.str_at("id"), name, args));
+        } else if part.is_true_at("thought") {
             out.push(Thought { text, form: Some(ThoughtForm::Full), signature_only: false });
         } else if !text.is_empty() {
             let (model, message_id) = (model.map(str::to_owned), out.id.clone());
@@ -115,11 +112,11 @@ fn answer(out: &mut Builder, value: &Value, parts: &[Value]) {
     out.usage(&id, usage);
 }
 
-fn result(out: &mut Builder, value: &Value, part: &Value) {
+fn result(out: &mut Builder, value: View<'_>, part: View<'_>) {
     let Some(response) = part.get("functionResponse") else { return };
-    let body = response.get("response").unwrap_or(&Value::Null);
-    let text = body.get("output").or(body.get("error")).map(plain_text).unwrap_or_default();
-    let status = value.path(&["toolCallResult", "status"]).and_then(Value::as_str);
+    let body = response.get("response").unwrap_or(View::NULL);
+    let text = body.get("output").or(body.get("error")).map(text_of).unwrap_or_default();
+    let status = value.path(&["toolCallResult", "status"]).and_then(View::as_str);
     let call_id = response.str_at("id").map(str::to_owned);
     if status == Some("cancelled") {
         out.push(Approval {
@@ -137,14 +134,14 @@ fn result(out: &mut Builder, value: &Value, part: &Value) {
     out.push(ToolResult { call_id, ok, exit_code, text, ..Default::default() });
 }
 
-fn system(out: &mut Builder, value: &Value) {
-    let payload = value.get("systemPayload").unwrap_or(&Value::Null);
+fn system(out: &mut Builder, value: View<'_>) {
+    let payload = value.get("systemPayload").unwrap_or(View::NULL);
     match value.str_at("subtype").unwrap_or_default() {
         "ui_telemetry" => {
-            let event = payload.get("uiEvent").unwrap_or(&Value::Null);
+            let event = payload.get("uiEvent").unwrap_or(View::NULL);
             if event.str_at("event.name").is_some_and(|name| name.ends_with(".api_error")) {
                 let message = event.str_at("error").or(event.str_at("error_message"));
-                let code = event.get("status_code").filter(|c| !c.is_null()).map(Value::to_string);
+                let code = event.get("status_code").filter(|c| !c.is_null()).map(as_text);
                 let message = message.unwrap_or_default().to_owned();
                 out.push(ApiError { code, message, ..Default::default() });
             }

@@ -4,10 +4,11 @@
 //! The first record that is known tells the format. What was asked is on the command line, not in
 //! the stream.
 
-use super::transcript::{Builder, time_text};
+use super::claude::time_of;
+use super::transcript::Builder;
 use super::{Transcript, claude, copilot, tool};
 use crate::event::*;
-use crate::json::{Object, Record, Value, parse_lossy, records};
+use crate::json::{Object, Value, View, parse_lossy, records, visit};
 
 /// How many records at the beginning are looked at to tell the format.
 const PEEK_MAX: usize = 16;
@@ -73,21 +74,21 @@ fn format_of_known(value: &Value, agent: &str) -> Option<Format> {
 }
 
 /// Goes to each record that is JSON. Other lines are warnings of the program, or of its runtime.
-fn each(stdout: &[u8], out: &mut Builder, body: &mut dyn FnMut(&mut Builder, &Value)) {
-    for record in records(stdout) {
-        let Record { offset, len, .. } = record;
-        if let Ok(value @ Value::Object(_)) = record.value {
+fn each(stdout: &[u8], out: &mut Builder, body: &mut dyn FnMut(&mut Builder, View<'_>)) {
+    visit(&stdout, &mut |record| {
+        let (offset, len) = (record.offset, record.len);
+        if let Some(value) = record.value.ok().filter(|value| value.is_object()) {
             out.at(0, offset, len);
-            out.time = time_text(value.get("timestamp"));
-            body(out, &value);
+            out.time = time_of(value);
+            body(out, value);
         }
-    }
+    });
 }
 
 fn codex(stdout: &[u8], mut out: Builder) -> Transcript {
     let mut turns = 0;
     each(stdout, &mut out, &mut |out, value| {
-        let item = value.get("item").unwrap_or(&Value::Null);
+        let item = value.get("item").unwrap_or(View::NULL);
         match value.str_at("type").unwrap_or_default() {
             "thread.started" => {
                 let session = value.str_at("thread_id").map(str::to_owned);
@@ -115,7 +116,7 @@ fn codex(stdout: &[u8], mut out: Builder) -> Transcript {
             }
             "turn.failed" | "error" => {
                 let message = value.path(&["error", "message"]).or(value.get("message"));
-                let message = message.and_then(Value::as_str).unwrap_or_default().to_owned();
+                let message = message.and_then(View::as_str).unwrap_or_default().to_owned();
                 out.push(ApiError { message, ..Default::default() });
             }
             "turn.started" | "item.updated" => {}
@@ -126,9 +127,9 @@ fn codex(stdout: &[u8], mut out: Builder) -> Transcript {
 }
 
 /// The call that an item is about to make; its result comes when it is completed.
-fn codex_call(out: &mut Builder, item: &Value) {
+fn codex_call(out: &mut Builder, item: View<'_>) {
     let id = item.str_at("id");
-    let member = |name: &str| item.get(name).cloned().unwrap_or_default();
+    let member = |name: &str| item.get(name).map(View::to_value).unwrap_or_default();
     match item.str_at("type").unwrap_or_default() {
         "command_execution" => {
             let args = Object::from_iter([("cmd", member("command"))]).into();
@@ -136,8 +137,8 @@ fn codex_call(out: &mut Builder, item: &Value) {
         }
         "file_change" => {
             let changes = Object::from_iter([("changes", member("changes"))]);
-            let paths = item.get("changes").map_or(&[][..], Value::items);
-            let paths = paths.iter().filter_map(|c| c.str_at("path")).map(str::to_owned).collect();
+            let paths = item.get("changes").into_iter().flat_map(View::items);
+            let paths = paths.filter_map(|c| c.str_at("path")).map(str::to_owned).collect();
             let call = tool::call(id, "apply_patch", changes.into());
             out.push(ToolCall { paths, ..call });
         }
@@ -157,7 +158,7 @@ fn codex_call(out: &mut Builder, item: &Value) {
     }
 }
 
-fn codex_item(out: &mut Builder, item: &Value) {
+fn codex_item(out: &mut Builder, item: View<'_>) {
     let text = |name| item.str_at(name).unwrap_or_default().to_owned();
     let call_id = item.str_at("id").map(str::to_owned);
     match item.str_at("type").unwrap_or_default() {
@@ -173,7 +174,7 @@ fn codex_item(out: &mut Builder, item: &Value) {
             if !out.events().iter().any(called) {
                 codex_call(out, item);
             }
-            let exit_code = item.get("exit_code").and_then(Value::as_i64);
+            let exit_code = item.get("exit_code").and_then(View::as_i64);
             let ok = match kind {
                 "command_execution" => exit_code.map(|code| code == 0),
                 _ => item.str_at("status").map(|status| status == "completed"),
@@ -185,7 +186,7 @@ fn codex_item(out: &mut Builder, item: &Value) {
                 text: text("aggregated_output"),
                 ..Default::default()
             });
-            for change in item.get("changes").map_or(&[][..], Value::items) {
+            for change in item.get("changes").into_iter().flat_map(View::items) {
                 let op = match change.str_at("kind") {
                     Some("add") => Some(FileOp::Create),
                     Some("delete") => Some(FileOp::Delete),
@@ -197,7 +198,7 @@ fn codex_item(out: &mut Builder, item: &Value) {
             }
         }
         "todo_list" => {
-            out.push(Plan { items: item.get("items").cloned().unwrap_or_default() });
+            out.push(Plan { items: item.get("items").map(View::to_value).unwrap_or_default() });
         }
         "error" => {
             out.push(Failure { code: None, message: text("message") });
@@ -227,7 +228,7 @@ fn gemini(stdout: &[u8], mut out: Builder) -> Transcript {
                 out.push(UserMessage { text: text("content"), form, ..Default::default() });
             }
             "message" => {
-                joined = value.get("delta").and_then(Value::as_bool) == Some(true);
+                joined = value.is_true_at("delta");
                 if let Some(Body::AssistantMessage(message)) =
                     out.events().last_mut().map(|e| &mut e.body).filter(|_| goes_on)
                 {
@@ -239,11 +240,11 @@ fn gemini(stdout: &[u8], mut out: Builder) -> Transcript {
                 }
             }
             "tool_use" => {
-                let args = value.get("parameters").cloned().unwrap_or_default();
+                let args = value.get("parameters").map(View::to_value).unwrap_or_default();
                 out.push(tool::call(value.str_at("tool_id"), &text("tool_name"), args));
             }
             "tool_result" => {
-                let error = value.path(&["error", "message"]).and_then(Value::as_str);
+                let error = value.path(&["error", "message"]).and_then(View::as_str);
                 out.push(ToolResult {
                     call_id: value.str_at("tool_id").map(str::to_owned),
                     ok: value.str_at("status").map(|status| status == "success"),
@@ -285,7 +286,7 @@ fn gemini(stdout: &[u8], mut out: Builder) -> Transcript {
 fn copilot_events(stdout: &[u8], mut out: Builder) -> Transcript {
     let mut asked = copilot::Asked::new();
     each(stdout, &mut out, &mut |out, value| {
-        let passing = value.get("ephemeral").and_then(Value::as_bool) == Some(true);
+        let passing = value.is_true_at("ephemeral");
         if !passing && value.str_at("type") != Some("session.skills_loaded") {
             if value.str_at("type") == Some("result") {
                 out.native.session = value.str_at("sessionId").map(str::to_owned);
@@ -317,8 +318,8 @@ fn kimi(stdout: &[u8], mut out: Builder) -> Transcript {
                 if !text("content").is_empty() {
                     out.push(AssistantMessage { text: text("content"), ..Default::default() });
                 }
-                for call in value.get("tool_calls").map_or(&[][..], Value::items) {
-                    let function = call.get("function").unwrap_or(&Value::Null);
+                for call in value.get("tool_calls").into_iter().flat_map(View::items) {
+                    let function = call.get("function").unwrap_or(View::NULL);
                     let raw = function.str_at("arguments").unwrap_or_default();
                     let args = parse_lossy(raw.as_bytes()).unwrap_or_else(|_| raw.into());
                     let name = function.str_at("name").unwrap_or_default();

@@ -2,7 +2,7 @@
 //! that tells which statements of usage were counted.
 
 use crate::event::{self, Body, Event, Evidence, MAIN, Source, Usage};
-use crate::json::{ErrorKind, Pieces, Record, Value};
+use crate::json::{ErrorKind, Pieces, Record, Value, View};
 use crate::time::WallTime;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -231,8 +231,9 @@ impl Collected {
 /// What is remembered of an event that has been handed over.
 #[derive(Clone, Copy, Debug)]
 struct Row {
-    /// The latest time seen up to it in its group, in microseconds; `i64::MIN` before the first.
-    key: i64,
+    /// When, in microseconds since 1970; `i64::MIN` where nobody says.
+    time_us: i64,
+    rank: u32,
     record: u32,
     group: u32,
     abandoned: bool,
@@ -244,7 +245,6 @@ struct Row {
 struct Group {
     file: String,
     stream: String,
-    latest: i64,
 }
 
 /// The statement of a request that counts.
@@ -276,11 +276,15 @@ pub(crate) struct Builder {
     pub parent: Option<String>,
     /// Whether the user went back behind the record at hand.
     pub abandoned: bool,
+    /// Where the record at hand goes among all others, if they are read in another order: after
+    /// those of a lower rank. Stays as it is from record to record.
+    pub rank: u32,
     /// What is known of the session.
     pub native: Native,
     /// Events and statements that have not been handed over; before them go those that have.
     events: Vec<Event>,
-    records: Vec<u32>,
+    /// The record of each, and its rank.
+    records: Vec<(u32, u32)>,
     rows: Vec<Row>,
     /// What is to be said of events that have been handed over.
     amended: Vec<(u32, Usage, Evidence)>,
@@ -313,6 +317,7 @@ impl Builder {
             id: None,
             parent: None,
             abandoned: false,
+            rank: 0,
             native: Native::default(),
             events: Vec::new(),
             records: Vec::new(),
@@ -433,7 +438,7 @@ impl Builder {
             ..Event::new(self.source, body)
         };
         self.events.push(event);
-        self.records.push(self.record);
+        self.records.push((self.record, self.rank));
         let last = self.events.len() - 1;
         &mut self.events[last]
     }
@@ -530,13 +535,13 @@ impl Builder {
 
     fn pass_all(&mut self, sink: &mut dyn Sink) {
         let mut events = std::mem::take(&mut self.events);
-        for (event, record) in events.drain(..).zip(std::mem::take(&mut self.records)) {
+        let records = std::mem::take(&mut self.records);
+        for (event, (record, rank)) in events.drain(..).zip(records) {
             let file = event.evidence.as_ref().map_or("", |e| e.stream.as_str());
             let group = self.group(file, &event.stream);
-            let latest = &mut self.groups[group].latest;
-            *latest = event.time.map_or(*latest, |time| time.unix_us.max(*latest));
             self.rows.push(Row {
-                key: *latest,
+                time_us: event.time.map_or(i64::MIN, |time| time.unix_us),
+                rank,
                 record,
                 group: group as u32,
                 abandoned: event.abandoned,
@@ -561,7 +566,7 @@ impl Builder {
         }
         self.groups.iter().position(is_it).unwrap_or_else(|| {
             let (file, stream) = (file.to_owned(), stream.to_owned());
-            self.groups.push(Group { file, stream, latest: i64::MIN });
+            self.groups.push(Group { file, stream });
             self.groups.len() - 1
         })
     }
@@ -582,14 +587,24 @@ impl Builder {
         // What is alive anywhere is alive.
         let alive = self.joint.iter().filter(|(_, record)| !dead(*record));
         let alive: HashSet<u32> = alive.map(|(event, _)| *event).collect();
+        let mut order: Vec<u32> = (0..self.rows.len() as u32).collect();
+        if !self.rows.is_sorted_by_key(|row| row.rank) {
+            order.sort_by_key(|&i| self.rows[i as usize].rank);
+        }
+        let mut latest = vec![i64::MIN; self.groups.len()];
+        for &i in &order {
+            let row = &mut self.rows[i as usize];
+            let latest = &mut latest[row.group as usize];
+            *latest = row.time_us.max(*latest);
+            row.time_us = *latest;
+        }
         let rows = &self.rows;
-        let mut order: Vec<u32> = (0..rows.len() as u32).collect();
-        if !rows.is_sorted_by_key(|row| row.key) {
-            order.sort_by_key(|&i| rows[i as usize].key);
+        if !order.is_sorted_by_key(|&i| rows[i as usize].time_us) {
+            order.sort_by_key(|&i| rows[i as usize].time_us);
         }
         let dropped: HashSet<usize> = self.dropped.iter().copied().collect();
         order.retain(|&i| !dropped.contains(&(i as usize)));
-        let keys = order.iter().map(|&i| rows[i as usize].key);
+        let keys = order.iter().map(|&i| rows[i as usize].time_us);
         let first_us = keys.into_iter().find(|key| *key != i64::MIN);
         let place = |event: u32| {
             let row = &rows[event as usize];
@@ -637,7 +652,16 @@ fn name_approvals(events: &mut [Event]) {
 /// Milliseconds since 1970, as many agents write times.
 pub(crate) fn time_ms(value: Option<&Value>) -> Option<WallTime> {
     let value = value?;
-    let ms = value.as_i64().or_else(|| value.as_f64().map(|ms| ms as i64))?;
+    of_ms(value.as_i64(), value.as_f64())
+}
+
+/// The same of a value that is not kept.
+pub(crate) fn ms_of(value: View<'_>) -> Option<WallTime> {
+    of_ms(value.as_i64(), value.as_f64())
+}
+
+fn of_ms(whole: Option<i64>, number: Option<f64>) -> Option<WallTime> {
+    let ms = whole.or_else(|| number.map(|ms| ms as i64))?;
     Some(WallTime { unix_us: ms.checked_mul(1000)?, offset_s: 0 })
 }
 

@@ -1,10 +1,10 @@
 //! One long document, of which what matters is a list in it: its elements are read one by one, so
 //! that a document that was cut or broken costs no more than the element it was broken in.
 
-use super::lines::{Record, TRIES_MAX};
+use super::Object;
+use super::lines::{Record, Sink, TRIES_MAX};
 use super::read::{DOCUMENT_LEN_MAX, ErrorKind, Source};
-use super::tape::Tape;
-use super::{Object, Value};
+use super::tape::{Tape, View};
 
 /// A document with a list.
 #[derive(Clone, Debug, Default)]
@@ -19,29 +19,39 @@ pub struct Document {
 /// Reads the object `text` is, the array that is its member `list` element by element. What the
 /// outermost object says before and after the list is read as far as it can be.
 pub fn document(text: &[u8], list: &str) -> Document {
+    let mut elements = Vec::new();
+    let members = visit_document(text, list, &mut |element| elements.push(element.to_owned()));
+    Document { members, elements }
+}
+
+/// The same without a copy of every element: each goes to `sink`, which keeps what it wants of it.
+/// Returns the members.
+pub fn visit_document(text: &[u8], list: &str, sink: &mut dyn FnMut(Record<View<'_>>)) -> Object {
     let mut reader = Reader {
         text,
         source: Source::of(text),
         tape: Tape::default(),
         at: if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 },
         tries: 0,
-        out: Document::default(),
+        members: Object::new(),
+        sink,
     };
     reader.object(list);
-    reader.out
+    reader.members
 }
 
-struct Reader<'a> {
+struct Reader<'a, 's> {
     text: &'a [u8],
     source: Source<'a>,
     tape: Tape,
     at: usize,
     /// How many places inside broken elements were tried as the beginning of another.
     tries: usize,
-    out: Document,
+    members: Object,
+    sink: &'s mut Sink<'s>,
 }
 
-impl Reader<'_> {
+impl Reader<'_, '_> {
     fn peek(&mut self) -> Option<u8> {
         while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.text.get(self.at) {
             self.at += 1;
@@ -56,16 +66,15 @@ impl Reader<'_> {
     }
 
     /// The value at `at`, and its length.
-    fn value(&mut self, at: usize) -> Result<(Value, usize), ErrorKind> {
+    fn value(&mut self, at: usize) -> Result<(View<'_>, usize), ErrorKind> {
         // The rest of a long document is looked at as far as one value may go.
         let rest = self.source.from(at).within(DOCUMENT_LEN_MAX);
-        let read = rest.prefix(&mut self.tape).map(|(value, len)| (value.to_value(), len));
-        read.map_err(|e| e.kind)
+        rest.prefix(&mut self.tape).map_err(|e| e.kind)
     }
 
     fn broken(&mut self, start: usize, end: usize, kind: ErrorKind) {
         let (offset, len) = (start as u64, end.saturating_sub(start) as u64);
-        self.out.elements.push(Record { offset, len, line: 1, value: Err(kind) });
+        (self.sink)(Record { offset, len, line: 1, value: Err(kind) });
     }
 
     fn object(&mut self, list: &str) {
@@ -92,7 +101,7 @@ impl Reader<'_> {
     fn member(&mut self, list: &str) -> Result<(), ErrorKind> {
         let Some(start) = self.peek().map(|_| self.at) else { return Err(ErrorKind::End) };
         let (name, len) = self.value(start)?;
-        let Value::String(name) = name else { return Err(ErrorKind::Syntax) };
+        let Some(name) = name.as_str().map(str::to_owned) else { return Err(ErrorKind::Syntax) };
         self.at = start + len;
         if !self.takes(b':') {
             return Err(if self.at < self.text.len() { ErrorKind::Syntax } else { ErrorKind::End });
@@ -104,8 +113,9 @@ impl Reader<'_> {
         }
         let at = self.peek().map_or(self.text.len(), |_| self.at);
         let (value, len) = self.value(at)?;
+        let value = value.to_value();
         self.at = at + len;
-        self.out.members.insert(name, value);
+        self.members.insert(name, value);
         Ok(())
     }
 
@@ -137,14 +147,15 @@ impl Reader<'_> {
             if start == self.text.len() || self.takes(b']') {
                 return;
             }
-            match self.value(start) {
+            let rest = self.source.from(start).within(DOCUMENT_LEN_MAX);
+            match rest.prefix(&mut self.tape).map_err(|e| e.kind) {
                 Ok((value, len)) => {
                     self.at = start + len;
-                    if let Some(Value::Object(first)) = openings.is_empty().then_some(&value) {
-                        openings.extend(first.iter().next().map(|(name, _)| name.to_owned()));
+                    if openings.is_empty() {
+                        openings.extend(value.members().next().map(|(name, _)| name.to_owned()));
                     }
                     let (offset, len) = (start as u64, len as u64);
-                    self.out.elements.push(Record { offset, len, line: 1, value: Ok(value) });
+                    (self.sink)(Record { offset, len, line: 1, value: Ok(value) });
                 }
                 Err(kind) => {
                     self.at = self.next(start + 1, indented, &openings);

@@ -140,7 +140,7 @@ impl Feed {
 }
 
 /// Takes one record after the other.
-type Sink<'s> = dyn FnMut(Record<View<'_>>) + 's;
+pub(super) type Sink<'s> = dyn FnMut(Record<View<'_>>) + 's;
 /// The same, and says whether to go on.
 type Until<'s> = dyn FnMut(Record<View<'_>>) -> ControlFlow<()> + 's;
 
@@ -180,6 +180,58 @@ pub fn visit_until(text: &dyn Pieces, sink: &mut Until<'_>) {
             }
         });
     }
+}
+
+/// Reads values again whose places are known: of each its first byte and its length, at most
+/// [`LINE_LEN_MAX`], in the order in which they stand in the text. What lies between them is not
+/// looked at. `sink` is called with the first byte of each, and with null where there is no value;
+/// it is not called for places that overlap one before them, or that the text does not have.
+pub fn visit_places(
+    text: &dyn Pieces,
+    places: &mut dyn Iterator<Item = (u64, usize)>,
+    sink: &mut dyn FnMut(u64, View<'_>),
+) {
+    let mut tape = Tape::default();
+    let mut held: Vec<u8> = Vec::new();
+    // How much of the text lies before the piece at hand, and where the last value ended.
+    let (mut before, mut ended) = (0u64, 0u64);
+    let mut next = places.next();
+    text.each(&mut |piece| {
+        while let Some((offset, len)) = next {
+            let len = len.min(LINE_LEN_MAX);
+            // Where the part begins that is not held yet.
+            let start = offset.saturating_add(held.len() as u64).checked_sub(before);
+            let start = start.filter(|_| offset >= ended);
+            let Some(start) = start.and_then(|start| usize::try_from(start).ok()) else {
+                next = places.next();
+                continue;
+            };
+            let Some(rest) = piece.get(start..).filter(|rest| !rest.is_empty() || len == 0) else {
+                break;
+            };
+            let wanted = len - held.len();
+            if rest.len() < wanted {
+                held.extend_from_slice(rest);
+                break;
+            }
+            let value = if held.is_empty() {
+                &rest[..wanted]
+            } else {
+                held.extend_from_slice(&rest[..wanted]);
+                held.as_slice()
+            };
+            let read = Source::of(value).prefix(&mut tape);
+            sink(offset, read.map_or(View::NULL, |(value, _)| value));
+            held.clear();
+            ended = offset + len as u64;
+            next = places.next();
+        }
+        before += piece.len() as u64;
+        match next {
+            Some(_) => ControlFlow::Continue(()),
+            None => ControlFlow::Break(()),
+        }
+    });
 }
 
 /// The records of a text that lies in memory.

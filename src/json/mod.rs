@@ -11,8 +11,10 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use document::{Document, document};
-pub use lines::{Feed, LINE_LEN_MAX, Pieces, Record, Records, records, visit, visit_until};
+pub use document::{Document, document, visit_document};
+pub use lines::{
+    Feed, LINE_LEN_MAX, Pieces, Record, Records, records, visit, visit_places, visit_until,
+};
 pub use read::{
     DEPTH_MAX, DOCUMENT_LEN_MAX, Error, ErrorKind, VALUES_MAX, look, parse, parse_lossy,
     parse_prefix,

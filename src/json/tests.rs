@@ -410,6 +410,35 @@ fn broken_lines_neither_panic_nor_take_long() {
     }
 }
 
+/// The values of these places, whatever the pieces in which the text comes.
+#[test]
+fn values_are_found_again_by_their_places() {
+    struct Cut<'a>(&'a [u8], usize);
+    impl Pieces for Cut<'_> {
+        fn each(&self, take: &mut dyn FnMut(&[u8]) -> std::ops::ControlFlow<()>) {
+            let _ = self.0.chunks(self.1).try_for_each(take);
+        }
+    }
+    let text = br#"{"a":"\u00e9"} ruin {"b":[1,2]}{"c":3}"#;
+    let check = |places: &[(u64, usize)], expected: &[&str]| {
+        for len in 1..=text.len() {
+            let mut found = Vec::new();
+            visit_places(&Cut(text, len), &mut places.iter().copied(), &mut |at, value| {
+                found.push(format!("{at} {}", value.to_value()));
+            });
+            assert_eq!(found, expected, "{places:?} in pieces of {len}");
+        }
+    };
+    let all = [r#"0 {"a":"é"}"#, r#"20 {"b":[1,2]}"#, r#"31 {"c":3}"#];
+    check(&[(0, 14), (20, 11), (31, 7)], &all);
+    check(&[(31, 7)], &all[2..]);
+    check(&[(15, 4), (31, 7)], &["15 null", all[2]]);
+    // Places that the text does not have, or has only a part of.
+    check(&[(20, 11), (20, 11), (31, 8), (99, 1)], &all[1..2]);
+    check(&[(38, 1)], &[]);
+    check(&[], &[]);
+}
+
 /// The list `m` of a document: elements as they are, broken spans as their text in `<>`.
 fn listed(text: &str) -> String {
     let read = document(text.as_bytes(), "m");
