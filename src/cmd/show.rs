@@ -11,7 +11,7 @@ use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
 use crate::error::{Error, Result};
 use crate::event::{self, Body, Event, Prices};
 use crate::format::line;
-use crate::format::markdown::{Report, grouped};
+use crate::format::markdown::{Report, grouped, tool_calls};
 use crate::format::text::{Chat, View};
 use crate::json::write_object;
 use crate::library::{Library, Session};
@@ -356,11 +356,7 @@ fn numbers(derived: &Derived, say: &mut dyn FnMut(&str, &str), cost: &dyn Fn() -
     }
     say("Thought events", &counts.thoughts.to_string());
     if counts.tool_calls > 0 {
-        let failed = match counts.tool_failures {
-            0 => String::new(),
-            n => format!(" ({n} failed)"),
-        };
-        say("Tool calls", &format!("{}{failed}", counts.tool_calls));
+        say("Tool calls", &tool_calls(counts));
     }
     if counts.approvals > 0 {
         say("Approvals", &format!("{} (il approvals)", counts.approvals));

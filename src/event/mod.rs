@@ -18,7 +18,10 @@ pub use field::Field;
 pub use friction::Friction;
 pub use price::{PRICES_MAX, Prices};
 pub use round::{Round, rounds};
-pub use turn::{Counts, Number, Part, Tokens, Turn, Turns, count, number, numbers, turns};
+pub use turn::{
+    Counts, Number, Part, REFUSALS_MAX, Refusals, Tokens, Turn, Turns, count, number, numbers,
+    turns,
+};
 pub use words::*;
 
 use crate::json::{self, Object, Value};

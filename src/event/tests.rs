@@ -138,6 +138,49 @@ fn counts_are_of_what_lived_and_tokens_of_what_was_spent() {
     assert_eq!(count(&events("ucnr")).tool_calls, 1);
 }
 
+/// The failures and the refusals of `x`: a call was refused, `y`: allowed, `f`: its result says
+/// that it failed, `r`: that it did not. A digit is the call.
+fn check_refusals(script: &str, expected: (u64, u64)) {
+    let event = |word: &str| {
+        let call_id = Some(word[1..].to_owned()).filter(|id| !id.is_empty());
+        let asked = |decision| Approval {
+            call_id: call_id.clone(),
+            decision: Some(decision),
+            ..Approval::default()
+        };
+        let ended =
+            |ok| ToolResult { call_id: call_id.clone(), ok: Some(ok), ..ToolResult::default() };
+        let body: Body = match &word[..1] {
+            "x" => asked(Decision::RejectOnce).into(),
+            "y" => asked(Decision::AllowOnce).into(),
+            "f" => ended(false).into(),
+            _ => ended(true).into(),
+        };
+        Event::new(Source::Transcript, body)
+    };
+    let mut events = vec![Event::new(Source::Transcript, UserMessage::default())];
+    events.extend(script.split(' ').map(event));
+    let of = |counts: &Counts| (counts.tool_failures, counts.tool_refusals);
+    assert_eq!(of(&count(&events)), expected, "{script}");
+    assert_eq!(of(&turns(&events)[0].counts), expected, "{script}");
+}
+
+#[test]
+fn a_call_that_was_refused_has_not_failed() {
+    check_refusals("x1 f1", (0, 1));
+    check_refusals("x1 x2 f2 f1 f3", (1, 2));
+    check_refusals("y1 f1 x2 r2", (1, 0));
+    // Asked about again.
+    check_refusals("x1 y1 f1", (1, 0));
+    check_refusals("f1 x1", (1, 0));
+    check_refusals("x f", (1, 0));
+    for more in [0, 1] {
+        let calls = 1..=REFUSALS_MAX + more;
+        let words: Vec<String> = calls.map(|call| format!("x{call}")).collect();
+        check_refusals(&format!("{} f1", words.join(" ")), (more as u64, 1 - more as u64));
+    }
+}
+
 #[test]
 fn turns_are_spans_of_events() {
     let check = |script: &str, expected: &[(u32, std::ops::Range<usize>)]| {

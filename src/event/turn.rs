@@ -1,7 +1,8 @@
 //! Turns and counts: a turn is a user's message and all that follows it up to the next one.
 
-use super::{Body, Event, MAIN, MessageForm, StopReason, Usage};
+use super::{Body, Decision, Event, MAIN, MessageForm, StopReason, Usage};
 use crate::time::WallTime;
+use std::collections::VecDeque;
 
 /// Tokens, in disjoint parts but for `reasoning`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,8 +55,10 @@ pub struct Counts {
     pub thoughts: u64,
     /// Tool calls of all streams; a call that another call's program made is not counted again.
     pub tool_calls: u64,
-    /// Tool results that say the tool failed.
+    /// Tool results that say the tool failed, those of refused calls left out.
     pub tool_failures: u64,
+    /// Results of calls that were refused.
+    pub tool_refusals: u64,
     /// Requests for permission.
     pub approvals: u64,
     /// Failed requests to the model.
@@ -177,6 +180,7 @@ pub struct Turns {
     turns: Vec<Turn>,
     /// The turn of a slash command that nobody has answered yet: it may be none.
     command: Option<Turn>,
+    refusals: Refusals,
     at: usize,
 }
 
@@ -197,8 +201,9 @@ impl Turns {
             Part::Asks | Part::Main | Part::Beside => {}
         }
         self.at += 1;
+        let refused = self.refusals.take(event);
         if let Some(turn) = self.command.as_mut().or(self.turns.last_mut()) {
-            turn.add(event);
+            turn.add(event, refused);
             turn.events.end = self.at;
         }
     }
@@ -243,8 +248,8 @@ impl Turns {
 }
 
 impl Turn {
-    fn add(&mut self, event: &Event) {
-        add(&mut self.counts, event, true);
+    fn add(&mut self, event: &Event, refused: bool) {
+        add(&mut self.counts, event, true, refused);
         self.stop_reason = match &event.body {
             Body::TurnEnd(end) => end.stop_reason,
             _ if event.stream != MAIN => None,
@@ -273,26 +278,30 @@ fn later(one: Option<WallTime>, other: Option<WallTime>) -> Option<WallTime> {
 pub fn count(events: &[Event]) -> Counts {
     let parts: Vec<Part> = events.iter().map(Part::of).collect();
     let mut counts = Counts::default();
+    let mut refusals = Refusals::default();
     for (at, event) in events.iter().enumerate() {
-        counts.add(event, begins_turn(&parts, at));
+        counts.add(event, begins_turn(&parts, at), &mut refusals);
     }
     counts
 }
 
 impl Counts {
-    /// Counts one event more of a session; `begins` where a turn begins with it.
-    pub fn add(&mut self, event: &Event, begins: bool) {
+    /// Counts one event more of a session; `begins` where a turn begins with it. `refusals` has
+    /// taken the events before it.
+    pub fn add(&mut self, event: &Event, begins: bool, refusals: &mut Refusals) {
         self.turns += u64::from(!event.abandoned && begins);
-        add(self, event, !event.abandoned);
+        let refused = refusals.take(event);
+        add(self, event, !event.abandoned, refused);
     }
 
     fn go_on(&mut self, other: &Counts) {
-        let Counts { turns, thoughts, tool_calls, tool_failures, .. } = other;
+        let Counts { turns, thoughts, tool_calls, tool_failures, tool_refusals, .. } = other;
         let Counts { approvals, api_errors, interrupts, requests, tokens, .. } = other;
         self.turns += turns;
         self.thoughts += thoughts;
         self.tool_calls += tool_calls;
         self.tool_failures += tool_failures;
+        self.tool_refusals += tool_refusals;
         self.approvals += approvals;
         self.api_errors += api_errors;
         self.interrupts += interrupts;
@@ -301,7 +310,40 @@ impl Counts {
     }
 }
 
-fn add(counts: &mut Counts, event: &Event, live: bool) {
+/// The most refused calls that are remembered until their results come.
+pub const REFUSALS_MAX: usize = 64;
+
+/// Calls of tools that were refused. Agents say of them that they failed, which is no news: the
+/// answer to a request for permission is no failure of the tool.
+#[derive(Clone, Debug, Default)]
+pub struct Refusals {
+    calls: VecDeque<String>,
+}
+
+impl Refusals {
+    /// Takes the next event; whether it is the result of a call that was refused.
+    pub fn take(&mut self, event: &Event) -> bool {
+        match &event.body {
+            Body::Approval(approval) => {
+                let Some(call) = &approval.call_id else { return false };
+                self.calls.retain(|refused| refused != call);
+                if approval.decision.is_some_and(Decision::is_refusal) {
+                    if self.calls.len() == REFUSALS_MAX {
+                        self.calls.pop_front();
+                    }
+                    self.calls.push_back(call.clone());
+                }
+                false
+            }
+            Body::ToolResult(result) if result.ok == Some(false) => {
+                result.call_id.as_ref().is_some_and(|call| self.calls.contains(call))
+            }
+            _ => false,
+        }
+    }
+}
+
+fn add(counts: &mut Counts, event: &Event, live: bool, refused: bool) {
     if let Body::Usage(usage) = &event.body {
         counts.requests += 1;
         counts.tokens.add(usage);
@@ -312,6 +354,7 @@ fn add(counts: &mut Counts, event: &Event, live: bool) {
     match &event.body {
         Body::Thought(_) => counts.thoughts += 1,
         Body::ToolCall(call) => counts.tool_calls += u64::from(call.within.is_none()),
+        Body::ToolResult(_) if refused => counts.tool_refusals += 1,
         Body::ToolResult(result) => counts.tool_failures += u64::from(result.ok == Some(false)),
         Body::Approval(_) => counts.approvals += 1,
         Body::ApiError(_) => counts.api_errors += 1,

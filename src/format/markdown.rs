@@ -2,8 +2,8 @@
 
 use super::text::{Chat, View, below, first_line, first_prompt, plain, why_failed};
 use crate::event::{
-    Body, Counts, Decision, Event, FileOp, MAIN, Tokens, ToolCategory, ToolResult, Turn, Turns,
-    Usage, turns,
+    Body, Counts, Decision, Event, FileOp, MAIN, Refusals, Tokens, ToolCategory, ToolResult, Turn,
+    Turns, Usage, turns,
 };
 use crate::time::duration;
 use std::collections::{BTreeMap, HashMap};
@@ -232,7 +232,7 @@ fn timeline(
             "| {} | {started} | {took} | {agent} | {tools} | {me} | {} | {} | {} | {} |",
             turn.number,
             prompt.map_or("", |at| &prompts[at].1),
-            tool_cell(&turn.counts),
+            tool_calls(&turn.counts),
             grouped(turn.counts.tokens.output),
             ending(turn),
         );
@@ -266,10 +266,14 @@ fn took(turn: &Turn) -> Option<String> {
     Some(duration(u64::try_from(us).unwrap_or(0)))
 }
 
-fn tool_cell(counts: &Counts) -> String {
-    match counts.tool_failures {
-        0 => counts.tool_calls.to_string(),
-        failed => format!("{} ({failed} failed)", counts.tool_calls),
+/// How many calls there were, and how many of them failed or were refused.
+pub fn tool_calls(counts: &Counts) -> String {
+    let ends = [(counts.tool_failures, "failed"), (counts.tool_refusals, "refused")];
+    let ends: Vec<String> =
+        ends.iter().filter(|(n, _)| *n > 0).map(|(n, how)| format!("{n} {how}")).collect();
+    match ends.is_empty() {
+        true => counts.tool_calls.to_string(),
+        false => format!("{} ({})", counts.tool_calls, ends.join(", ")),
     }
 }
 
@@ -352,6 +356,7 @@ struct Use {
     name: String,
     calls: u64,
     failed: u64,
+    refused: u64,
     ms: u64,
 }
 
@@ -365,30 +370,28 @@ struct Tools {
     calls: HashMap<u64, u32>,
     failures: String,
     failures_count: usize,
-    /// The call that was refused last.
-    refused: Option<String>,
+    refusals: Refusals,
 }
 
 impl Tools {
     fn add(&mut self, event: &Event) {
+        let refused = self.refusals.take(event);
         match &event.body {
             Body::ToolCall(call) => {
                 let at = self.of(&call.name);
                 self.uses[at as usize].calls += 1;
                 self.calls.extend(call.call_id.as_deref().map(|id| (hash(id), at)));
             }
-            Body::Approval(approval) if approval.decision.is_some_and(Decision::is_refusal) => {
-                self.refused.clone_from(&approval.call_id);
-            }
             Body::ToolResult(result) => {
-                let refused = result.call_id.is_some() && result.call_id == self.refused;
                 let call = result.call_id.as_deref().and_then(|id| self.calls.get(&hash(id)));
                 let at = call.copied().unwrap_or_else(|| self.of("(no call)"));
                 let used = &mut self.uses[at as usize];
                 used.ms = used.ms.saturating_add(result.duration_ms.unwrap_or(0));
-                if result.ok == Some(false) {
+                if refused {
+                    used.refused += 1;
+                } else if result.ok == Some(false) {
                     used.failed += 1;
-                    self.add_failure(at, event.turn, result, refused);
+                    self.add_failure(at, event.turn, result);
                 }
             }
             _ => {}
@@ -401,12 +404,12 @@ impl Tools {
         let at = *self.names.entry(hash(name)).or_insert(next);
         if at == next {
             let name = name.to_owned();
-            self.uses.push(Use { name, calls: 0, failed: 0, ms: 0 });
+            self.uses.push(Use { name, calls: 0, failed: 0, refused: 0, ms: 0 });
         }
         at
     }
 
-    fn add_failure(&mut self, at: u32, turn: Option<u32>, result: &ToolResult, refused: bool) {
+    fn add_failure(&mut self, at: u32, turn: Option<u32>, result: &ToolResult) {
         self.failures_count += 1;
         if self.failures_count > FAILURES_MAX {
             return;
@@ -417,20 +420,22 @@ impl Tools {
             name => name,
         };
         let code = result.exit_code.map_or(String::new(), |code| format!(" (exit {code})"));
-        let last = if refused { "refused".to_owned() } else { escape(&why_failed(&result.text)) };
+        let last = escape(&why_failed(&result.text));
         let _ = writeln!(self.failures, "- {turn}{}{code}: {last}", escape(name));
     }
 
     fn write(mut self, out: &mut String) {
-        self.uses.retain(|used| used.calls + used.failed > 0);
+        self.uses.retain(|used| used.calls + used.failed + used.refused > 0);
         if self.uses.is_empty() {
             return;
         }
         self.uses.sort_by(|one, other| one.name.cmp(&other.name));
-        out.push_str("\n## Tools\n\n| Tool | Calls | Failed | Time |\n|---|--:|--:|--:|\n");
-        for Use { name, calls, failed, ms } in &self.uses {
+        out.push_str(
+            "\n## Tools\n\n| Tool | Calls | Failed | Refused | Time |\n|---|--:|--:|--:|--:|\n",
+        );
+        for Use { name, calls, failed, refused, ms } in &self.uses {
             let (name, time) = (cell(name), seconds(*ms));
-            let _ = writeln!(out, "| {name} | {calls} | {failed} | {time} |");
+            let _ = writeln!(out, "| {name} | {calls} | {failed} | {refused} | {time} |");
         }
         if self.failures_count > 0 {
             let _ = write!(out, "\n### Failures\n\n{}", self.failures);

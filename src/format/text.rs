@@ -1,6 +1,6 @@
 //! The conversation and the thoughts as text for people.
 
-use crate::event::{Body, Decision, Event, MAIN, MessageForm, ThoughtForm};
+use crate::event::{Body, Decision, Event, MAIN, MessageForm, Refusals, ThoughtForm};
 use crate::json;
 use crate::time::WallTime;
 use std::fmt::Write;
@@ -41,14 +41,14 @@ pub struct Chat {
     directory: String,
     speaker: &'static str,
     is_begun: bool,
-    /// The call that was refused last: that it failed, as its result says, is no news.
-    refused: Option<String>,
+    refusals: Refusals,
 }
 
 impl Chat {
     /// A conversation of which nothing is written yet.
     pub fn new(view: View) -> Chat {
-        Chat { view, directory: String::new(), speaker: "", is_begun: false, refused: None }
+        let refusals = Refusals::default();
+        Chat { view, directory: String::new(), speaker: "", is_begun: false, refusals }
     }
 
     /// The same of a session that works in this directory: paths below it are shown from there on.
@@ -61,6 +61,7 @@ impl Chat {
         if event.stream != MAIN || (event.abandoned && !self.view.abandoned) {
             return;
         }
+        let refused = self.refusals.take(event);
         let said = match &event.body {
             Body::UserMessage(m) => {
                 let text = plain(&m.text);
@@ -75,7 +76,7 @@ impl Chat {
             Body::Thought(thought) if self.view.thoughts => {
                 Some(("Assistant", aside(&thought.text)))
             }
-            Body::ToolResult(result) if self.is_refused(result.call_id.as_ref()) => None,
+            Body::ToolResult(_) if refused => None,
             Body::ToolCall(call)
                 if call.title.is_some() && call.title.as_ref() == call.paths.first() =>
             {
@@ -84,11 +85,6 @@ impl Chat {
             }
             body => line(body).map(|text| ("", text)),
         };
-        if let Body::Approval(approval) = &event.body
-            && approval.decision.is_some_and(Decision::is_refusal)
-        {
-            self.refused.clone_from(&approval.call_id);
-        }
         let Some((who, text)) = said else { return };
         if who.is_empty() || (who == self.speaker && who != "User") {
             self.is_begun = true;
@@ -123,10 +119,6 @@ impl Chat {
             text => text.trim_end().to_owned(),
         };
         let _ = writeln!(out, "{}[{time}{turn}{stream}{screen}]\n{text}", self.blank());
-    }
-
-    fn is_refused(&self, call: Option<&String>) -> bool {
-        call.is_some() && call == self.refused.as_ref()
     }
 
     /// The line between what was written and what is.

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use crate::agent::dialog::{self, Joined};
 use crate::agent::{Digest, Sink, Statement, thinking};
 use crate::event::{
-    Body, Event, Evidence, Friction, Number, Part, Source, StopReason, TurnEnd, Usage, numbers,
+    Body, Event, Evidence, Friction, Number, Part, Refusals, Source, StopReason, TurnEnd, Usage,
+    numbers,
 };
 use crate::format::text;
 use crate::session::Derived;
@@ -559,10 +560,10 @@ impl Draft {
     ) -> Result<Derived, E> {
         let mut derived = Derived::default();
         let (mut costs, mut unpriced) = (None, false);
-        let mut friction = Friction::default();
+        let (mut friction, mut refusals) = (Friction::default(), Refusals::default());
         let mut telling = self.telling(id, started);
         while let Some((event, begins)) = telling.next(self) {
-            derived.counts.add(&event, begins);
+            derived.counts.add(&event, begins, &mut refusals);
             friction.add(&event);
             if let Body::Usage(usage) = &event.body {
                 match usage.cost_microusd {

@@ -56,11 +56,12 @@ pub struct Derived {
     pub friction: Option<Friction>,
 }
 
-const COUNTS: [&str; 13] = [
+const COUNTS: [&str; 14] = [
     "turns",
     "thoughts",
     "tool_calls",
     "tool_failures",
+    "tool_refusals",
     "approvals",
     "api_errors",
     "interrupts",
@@ -72,13 +73,14 @@ const COUNTS: [&str; 13] = [
     "tokens_reasoning",
 ];
 
-fn numbers(c: &mut Counts) -> [&mut u64; 13] {
+fn numbers(c: &mut Counts) -> [&mut u64; 14] {
     let Tokens { input, cache_read, cache_write, output, reasoning } = &mut c.tokens;
     [
         &mut c.turns,
         &mut c.thoughts,
         &mut c.tool_calls,
         &mut c.tool_failures,
+        &mut c.tool_refusals,
         &mut c.approvals,
         &mut c.api_errors,
         &mut c.interrupts,

@@ -130,4 +130,6 @@ fn friction_is_counted() {
     let text = stdout(&mut house.il(&["stats"]));
     let line = "Friction: 1 interrupt, 2 approvals, 2 rejections, 3 nudges";
     assert!(text.lines().any(|l| l == line), "{text}");
+    let text = stdout(&mut house.il(&["show"]));
+    assert!(text.lines().any(|l| l == "Tool calls: 3 (1 failed, 2 refused)"), "{text}");
 }
