@@ -4,7 +4,9 @@
 
 use super::keys::{Keys, Typed};
 use crate::event::*;
+use crate::term::transcript::{self, Line as Shown};
 use crate::time::WallTime;
+use std::ops::ControlFlow;
 
 /// How long the output must rest for a turn to have ended, in microseconds.
 pub const QUIET_US: u64 = 1_000_000;
@@ -12,6 +14,14 @@ pub const QUIET_US: u64 = 1_000_000;
 pub const TURNS_MAX: usize = 100_000;
 /// The most bytes of typed lines that are kept to be searched.
 const TYPED_MAX: usize = 4 << 20;
+/// The longest answer that is kept, in bytes: of a longer one its beginning.
+pub const ANSWER_LEN_MAX: usize = 16 << 10;
+/// The most bytes that are kept of the answers of a session.
+pub const ANSWERS_LEN_MAX: usize = 4 << 20;
+/// How far into the output answers are looked for, in bytes.
+pub const ANSWERED_OUTPUT_MAX: u64 = 64 << 20;
+/// What ends an answer of which more was on the screen.
+pub const CUT: &str = "[…]";
 /// The longest mark that is understood, in bytes.
 const MARK_LEN_MAX: usize = 256;
 
@@ -92,10 +102,134 @@ pub fn turns<'a>(crossings: impl IntoIterator<Item = Crossing<'a>>) -> Vec<Gener
     finder.finish()
 }
 
-/// The turns as events: a message of the user, and the end of the turn with its output's place.
-pub fn events(turns: &[GenericTurn], started: WallTime) -> Vec<Event> {
+/// What was on the screen between one line that was typed and the next.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answer {
+    /// As a person saw it, settled; empty where there was nothing.
+    pub text: String,
+    /// When its first line was seen, in microseconds since the session began.
+    pub seen_us: u64,
+    /// The output that showed it.
+    pub output: std::ops::Range<u64>,
+}
+
+/// Looks for what was answered in the settled text.
+#[derive(Debug)]
+pub struct Answers<'a> {
+    turns: &'a [GenericTurn],
+    shown: Vec<Answering>,
+    kept_len: usize,
+}
+
+/// The lines that were first seen in one turn.
+#[derive(Clone, Debug, Default)]
+struct Answering {
+    lines: Vec<Shown>,
+    len: usize,
+    is_cut: bool,
+    /// What stood before the line that was typed, where that was on the screen before Enter.
+    prompt: Option<String>,
+}
+
+impl Answers<'_> {
+    /// Looks for the answers of these turns.
+    pub fn of(turns: &[GenericTurn]) -> Answers<'_> {
+        let shown = vec![Answering::default(); turns.len()];
+        Answers { turns, shown, kept_len: 0 }
+    }
+
+    /// Takes the next line of the settled text; breaks off where no more are wanted.
+    pub fn feed(&mut self, line: &Shown) -> ControlFlow<()> {
+        let offset = line.seen.offset;
+        if offset > ANSWERED_OUTPUT_MAX {
+            return ControlFlow::Break(());
+        }
+        let next = self.turns.partition_point(|turn| turn.output.start <= offset);
+        if let Some(turn) = self.turns.get(next)
+            && let Some(prompt) = prompt_of(&line.text, turn)
+        {
+            self.shown[next].prompt = Some(prompt.to_owned());
+        }
+        let Some(at) = next.checked_sub(1) else { return ControlFlow::Continue(()) };
+        let turn = &self.turns[at];
+        // A mark says where the output ends.
+        if turn.ground == Ground::Mark && offset >= turn.output.end {
+            return ControlFlow::Continue(());
+        }
+        let shown = &mut self.shown[at];
+        let len = line.text.len() + size_of::<Shown>();
+        if shown.len + len > ANSWER_LEN_MAX || self.kept_len + len > ANSWERS_LEN_MAX {
+            shown.is_cut = true;
+        }
+        if !shown.is_cut {
+            shown.len += len;
+            self.kept_len += len;
+            shown.lines.push(line.clone());
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// The answers, one for each turn.
+    pub fn finish(mut self) -> Vec<Answer> {
+        let is_blank = |line: &Shown| line.text.trim().is_empty();
+        let mut answers = Vec::with_capacity(self.turns.len());
+        for (at, turn) in self.turns.iter().enumerate() {
+            let Answering { mut lines, is_cut, mut prompt, .. } =
+                std::mem::take(&mut self.shown[at]);
+            // A line that was typed ahead, or at once, is echoed after Enter.
+            let echo = lines.iter().position(|line| !is_blank(line));
+            if let (None, Some(echo)) = (&prompt, echo)
+                && let Some(before) = prompt_of(&lines[echo].text, turn)
+            {
+                prompt = Some(before.to_owned());
+                lines.drain(..=echo);
+            }
+            // At the end stands the prompt for the next line, and mostly that line.
+            let next = self.turns.get(at + 1);
+            let trim = |lines: &mut Vec<Shown>| {
+                while lines.pop_if(|line| is_blank(line)).is_some() {}
+            };
+            trim(&mut lines);
+            let ended = next.filter(|_| !is_cut).zip(lines.last());
+            let typed = ended.is_some_and(|(next, last)| prompt_of(&last.text, next).is_some());
+            let waits = prompt.is_some_and(|prompt| {
+                let prompt = prompt.trim();
+                let last = lines.last().map(|line| line.text.trim());
+                !is_cut && !prompt.is_empty() && last == Some(prompt)
+            });
+            if typed || waits {
+                lines.pop();
+                trim(&mut lines);
+            }
+            let first = lines.iter().find(|line| !is_blank(line));
+            let seen_us = first.map_or(0, |line| line.seen.time_us).max(turn.started_us);
+            let end = lines.iter().map(|line| line.settled.offset).max().unwrap_or(0);
+            let end = end.min(next.map_or(u64::MAX, |next| next.output.start));
+            let start = turn.output.start;
+            let mut text = transcript::text(&lines, false).trim_end().to_owned();
+            if is_cut && !text.is_empty() {
+                text.extend(["\n", CUT]);
+            }
+            answers.push(Answer { text, seen_us, output: start..end.max(turn.output.end) });
+        }
+        answers
+    }
+}
+
+/// What stands before the words that a turn began with, where a line on the screen ends with them.
+fn prompt_of<'a>(shown: &'a str, turn: &GenericTurn) -> Option<&'a str> {
+    let typed = turn.text.lines().last().unwrap_or_default().trim();
+    let prompt = shown.trim_end().strip_suffix(typed).filter(|_| !typed.is_empty())?;
+    (!prompt.ends_with(char::is_alphanumeric)).then_some(prompt)
+}
+
+/// The turns as events: a message of the user, what was answered, where there was anything, and the
+/// end of the turn with its output's place.
+pub fn events(turns: &[GenericTurn], answers: &[Answer], started: WallTime) -> Vec<Event> {
     let mut events = Vec::new();
-    for turn in turns {
+    let nothing = Answer::default();
+    let answers = answers.iter().chain(std::iter::repeat(&nothing));
+    for (turn, answer) in turns.iter().zip(answers) {
         let at = |us: u64, body: Body| Event {
             time: Some(started.plus_us(i64::try_from(us).unwrap_or(i64::MAX))),
             mono_ns: us.checked_mul(1000),
@@ -119,6 +253,11 @@ pub fn events(turns: &[GenericTurn], started: WallTime) -> Vec<Event> {
             false => span("stdin", &turn.input),
         };
         events.push(Event { evidence: Some(evidence), ..at(turn.started_us, said.into()) });
+        if !answer.text.is_empty() {
+            let shown = AssistantMessage { text: answer.text.clone(), ..Default::default() };
+            let evidence = Some(span("stdout", &answer.output));
+            events.push(Event { evidence, ..at(answer.seen_us, shown.into()) });
+        }
         if turn.interrupted {
             let key = Some("ctrl-c".to_owned());
             events.push(at(turn.ended_us, Interrupt { key, effect: None }.into()));
@@ -354,27 +493,13 @@ impl Finder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::term::transcript::{Settled, Transcript};
+    use crate::term::{Options, Size, Stamp};
 
     /// One crossing a line: `<seconds> < typed` or `<seconds> > printed`, with `\e`, `\r`, `\a`.
     /// Expected: `text [start-end] conf output`.
     fn check(script: &str, expected: &[&str]) {
-        let lines: Vec<(u64, Direction, Vec<u8>)> = script
-            .lines()
-            .filter(|l| !l.trim().is_empty())
-            .map(|line| {
-                let mut parts = line.trim().splitn(3, ' ');
-                let seconds: f64 = parts.next().and_then(|s| s.parse().ok()).expect(line);
-                let direction =
-                    if parts.next() == Some("<") { Direction::Input } else { Direction::Output };
-                let bytes = parts
-                    .next()
-                    .unwrap_or_default()
-                    .replace("\\e", "\x1b")
-                    .replace("\\r", "\r")
-                    .replace("\\a", "\x07");
-                ((seconds * 1e6) as u64, direction, bytes.into_bytes())
-            })
-            .collect();
+        let lines = crossings(script);
         let all: Vec<u8> =
             lines.iter().filter(|l| l.1 == Direction::Output).flat_map(|l| l.2.clone()).collect();
         let crossings = lines.iter().map(|(t_us, direction, bytes)| Crossing {
@@ -399,6 +524,111 @@ mod tests {
             })
             .collect();
         assert_eq!(seen, expected, "{script}");
+    }
+
+    fn crossings(script: &str) -> Vec<(u64, Direction, Vec<u8>)> {
+        let crossing = |line: &str| {
+            let mut parts = line.trim().splitn(3, ' ');
+            let seconds: f64 = parts.next().and_then(|s| s.parse().ok()).expect(line);
+            let direction =
+                if parts.next() == Some("<") { Direction::Input } else { Direction::Output };
+            let bytes = parts.next().unwrap_or_default();
+            let escapes = [("\\e", "\x1b"), ("\\r", "\r"), ("\\n", "\n"), ("\\a", "\x07")];
+            let bytes = escapes
+                .iter()
+                .fold(bytes.to_owned(), |bytes, (name, byte)| bytes.replace(name, byte));
+            ((seconds * 1e6) as u64, direction, bytes.into_bytes())
+        };
+        script.lines().filter(|line| !line.trim().is_empty()).map(crossing).collect()
+    }
+
+    /// What the screen showed after each line that was typed: `line: [time] answer`.
+    fn check_answers(script: &str, expected: &[&str]) {
+        let lines = crossings(script);
+        let mut settled = Transcript::new(Size::new(40, 10), Options::default());
+        let mut shown = Vec::new();
+        for (t_us, _, bytes) in lines.iter().filter(|line| line.1 == Direction::Output) {
+            settled.feed(*t_us, bytes);
+            shown.extend(settled.take_lines());
+        }
+        shown.extend(settled.finish(lines.last().map_or(0, |line| line.0)));
+        let crossings = lines.iter().map(|(t_us, direction, bytes)| Crossing {
+            t_us: *t_us,
+            direction: *direction,
+            bytes,
+        });
+        let turns = turns(crossings);
+        let mut answers = Answers::of(&turns);
+        let _ = shown.iter().try_for_each(|line| answers.feed(line));
+        let said = turns.iter().zip(answers.finish()).map(|(turn, answer)| {
+            format!("{}: [{}] {}", turn.text, answer.seen_us / 100_000, answer.text)
+        });
+        assert_eq!(said.collect::<Vec<_>>(), expected, "{script}");
+    }
+
+    #[test]
+    fn what_the_screen_shows_before_the_next_line_is_the_answer() {
+        // Echoed key by key, at a prompt.
+        check_answers(
+            "0.0 > $ \n1.0 < ls\n1.1 > ls\n1.5 < \\r\n1.6 > \\r\\na\\r\\nb\\r\\n$ \n5.0 < pwd\n5.1 > pwd\n5.5 < \\r\n5.6 > \\r\\n/home\\r\\n$ ",
+            &["ls: [16] a\nb", "pwd: [56] /home"],
+        );
+        // Echoed at once, without a prompt: the answer may be what was typed.
+        check_answers(
+            "1.0 < hi\\r\n1.1 > hi\\r\\nhi\\r\\n\n9.0 < bye\\r\n9.1 > bye\\r\\nbye\\r\\n",
+            &["hi: [11] hi", "bye: [91] bye"],
+        );
+        // After a rest, and with a spinner before it.
+        check_answers(
+            "0.0 > > \n1.0 < why?\\r\n1.1 > why?\\r\\n\n1.2 > | working\n1.3 > \\r/ working\n9.0 > \\r\\e[KBecause.\\r\\n> ",
+            &["why?: [13] / working\nBecause."],
+        );
+        // Of a mark's turn what stands between the marks.
+        check_answers(
+            "0.0 > \\e]133;A\\a$ \\e]133;B\\a\n1.0 < ls\\r\n1.1 > ls\\r\\n\\e]133;C\\a\n1.2 > file\\r\\n\\e]133;D;0\\a\n1.3 > \\e]133;A\\a$ ",
+            &["ls: [12] file"],
+        );
+        // Nothing.
+        check_answers("0.0 > $ \n1.0 < true\\r\n1.1 > true\\r\\n$ ", &["true: [10] "]);
+        check_answers("", &[]);
+    }
+
+    /// An answer at the limit, and one of a line more; the same of all answers.
+    #[test]
+    fn answers_have_limits() {
+        let line = |offset: u64, len: usize| {
+            let seen = Stamp { offset, time_us: 0 };
+            let text = "x".repeat(len - size_of::<Shown>());
+            Shown { text, seen, settled: seen, kind: Settled::Text, alternate: false }
+        };
+        let mut finder = Finder::default();
+        let turns_count = ANSWERS_LEN_MAX / ANSWER_LEN_MAX + 1;
+        for at in 0..turns_count as u64 {
+            finder.feed(&Crossing { t_us: at, direction: Direction::Input, bytes: b"ask\r" });
+            finder.feed(&Crossing { t_us: at, direction: Direction::Output, bytes: b"." });
+        }
+        let turns = finder.finish();
+        for more in [0, 1] {
+            let mut answers = Answers::of(&turns[..1]);
+            let _ = answers.feed(&line(0, ANSWER_LEN_MAX / 2));
+            let _ = answers.feed(&line(0, ANSWER_LEN_MAX / 2 + more));
+            let answer = answers.finish().remove(0).text;
+            assert_eq!(answer.ends_with(CUT), more == 1);
+            assert_eq!(answer.lines().count(), 2);
+        }
+        let mut answers = Answers::of(&turns);
+        for turn in &turns {
+            let _ = answers.feed(&line(turn.output.start, ANSWER_LEN_MAX));
+        }
+        let answers = answers.finish();
+        let (last, others) = answers.split_last().expect("answers");
+        assert!(last.text.is_empty() && others.iter().all(|answer| !answer.text.is_empty()));
+        for (offset, flow) in [
+            (ANSWERED_OUTPUT_MAX, ControlFlow::Continue(())),
+            (ANSWERED_OUTPUT_MAX + 1, ControlFlow::Break(())),
+        ] {
+            assert_eq!(Answers::of(&turns).feed(&line(offset, 200)), flow);
+        }
     }
 
     #[test]
@@ -439,12 +669,15 @@ mod tests {
             Crossing { t_us: 11, direction: Direction::Input, bytes: b"y\r" },
             Crossing { t_us: 12, direction: Direction::Output, bytes: b"." },
         ]);
-        let events = events(&turn, WallTime { unix_us: 1_000_000, offset_s: 0 });
+        let answer = Answer { text: "ok".to_owned(), seen_us: 9, output: 0..2 };
+        let events = events(&turn, &[answer], WallTime { unix_us: 1_000_000, offset_s: 0 });
         let kinds: Vec<&str> = events.iter().map(|e| e.body.kind()).collect();
-        assert_eq!(kinds, ["user_message", "turn_end", "user_message", "turn_end"]);
+        let [said, answered, ended] = ["user_message", "assistant_message", "turn_end"];
+        assert_eq!(kinds, [said, answered, ended, said, ended]);
         let evidence = events.iter().filter_map(|e| e.evidence.as_ref());
         let evidence: Vec<_> = evidence.map(|e| (e.stream.as_str(), e.offset, e.len)).collect();
-        let expected = [("stdin", 0, 5), ("stdout", 0, 2), ("stdin", 5, 3), ("stdout", 2, 1)];
+        let shown = ("stdout", 0, 2);
+        let expected = [("stdin", 0, 5), shown, shown, ("stdin", 5, 3), ("stdout", 2, 1)];
         assert_eq!(evidence, expected);
         assert_eq!((events[0].mono_ns, events[0].turn, events[0].conf), (Some(5000), Some(1), 0.6));
         assert!(

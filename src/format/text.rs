@@ -1,9 +1,12 @@
 //! The conversation and the thoughts as text for people.
 
-use crate::event::{Body, Decision, Event, MAIN, MessageForm, Refusals, ThoughtForm};
+use crate::event::{Body, Decision, Event, MAIN, MessageForm, Refusals, Source, ThoughtForm};
 use crate::json;
 use crate::time::WallTime;
 use std::fmt::Write;
+
+/// Said of what no transcript tells, and the screen showed.
+const FROM_SCREEN: &str = "from the screen";
 
 /// How times are shown, and what is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,9 +95,16 @@ impl Chat {
             return;
         }
         self.speaker = who;
-        let time = event.time.map_or(String::new(), |time| format!(" ({})", self.view.time(time)));
+        let seen = matches!(event.body, Body::AssistantMessage(_)) && event.source == Source::Pty;
+        let time = event.time.map(|time| self.view.time(time));
+        let notes: Vec<String> =
+            time.into_iter().chain(seen.then(|| FROM_SCREEN.to_owned())).collect();
+        let notes = match notes.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", notes.join(", ")),
+        };
         let taken_back = if event.abandoned { " [taken back]" } else { "" };
-        let _ = writeln!(out, "{}{who}:{time}{taken_back}\n{text}", self.blank());
+        let _ = writeln!(out, "{}{who}:{notes}{taken_back}\n{text}", self.blank());
     }
 
     /// Writes the next event if it is a thought: see [`thoughts`].
@@ -111,8 +121,8 @@ impl Chat {
             format!(", {}", first_line(&event.stream))
         };
         let screen = match thought.form {
-            Some(ThoughtForm::Screen) => ", from the screen",
-            _ => "",
+            Some(ThoughtForm::Screen) => format!(", {FROM_SCREEN}"),
+            _ => String::new(),
         };
         let text = match plain(&thought.text) {
             text if text.trim().is_empty() => "(reasoned, and the text is withheld)".to_owned(),

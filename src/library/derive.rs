@@ -1,6 +1,8 @@
 //! What a recording says: the transcripts that were copied, what crossed the terminal, and JSON on
 //! stdout, made into one account. It can be derived again at any time; it is never the only copy.
 
+use std::io;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use super::draft::{Chapter, Draft, Telling};
@@ -8,7 +10,7 @@ use super::natives::Natives;
 use super::replay::is_output;
 use super::{Library, Session};
 use crate::agent::dialog::Watcher;
-use crate::agent::generic::{self, Crossing, Direction, Finder};
+use crate::agent::generic::{self, Answer, Answers, Crossing, Direction, Finder, GenericTurn};
 use crate::agent::locate::{self, Candidate, Choice, Reason, RunFacts, Score};
 use crate::agent::{self, Agent, Invocation, Long, Native, Scope, Statement, stream};
 use crate::error::{Error, Result};
@@ -83,7 +85,7 @@ struct Sources {
 /// What crossed the terminal, looked at once.
 #[derive(Debug, Default)]
 struct Tape {
-    turns: Vec<generic::GenericTurn>,
+    turns: Vec<GenericTurn>,
     typed: String,
     approvals: Vec<Event>,
     escapes: Vec<Event>,
@@ -119,7 +121,8 @@ impl Library {
             false => Natives::of(self, session),
         };
         if !run.transcripts(&natives, &mut drafted) && !run.stream(&mut drafted) {
-            run.terminal(&mut drafted);
+            let answers = self.answers(session, &tape.turns);
+            run.terminal(&answers, &mut drafted);
         }
         let Drafted { draft, derived } = &mut drafted;
         let alone = derived.source == "pty";
@@ -210,6 +213,24 @@ impl Library {
         json::write_object(&mut text, |o| derived.write(o));
         members.insert("derived", json::parse(text.as_bytes()).unwrap_or_default());
         keep(StreamId::META, Value::Object(members).to_string().as_bytes())
+    }
+
+    /// What the screen showed after each line that was typed.
+    fn answers(&self, session: &Session, turns: &[GenericTurn]) -> Vec<Answer> {
+        if turns.is_empty() {
+            return Vec::new();
+        }
+        let mut answers = Answers::of(turns);
+        let read = self.lines(session, &mut |lines| match lines
+            .iter()
+            .try_for_each(|line| answers.feed(line))
+        {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(io::ErrorKind::Other.into()),
+        });
+        // What cannot be read, or is not wanted, was no answer.
+        let _ = read;
+        answers.finish()
     }
 
     fn sources(&self, session: &Session) -> Sources {
@@ -614,7 +635,7 @@ impl Run<'_> {
     }
 
     /// Turns from what crossed the terminal.
-    fn terminal(&self, drafted: &mut Drafted) {
+    fn terminal(&self, answers: &[Answer], drafted: &mut Drafted) {
         let derived = &mut drafted.derived;
         derived.source = "pty".to_owned();
         let seen = self.sources.seen.iter().rev().find_map(|seen| seen.invocation.as_ref());
@@ -623,7 +644,7 @@ impl Run<'_> {
         derived.native_session = known.and_then(|known| {
             agent::hint(known.agent, &self.tape.last_words).or_else(|| known.session.clone())
         });
-        let events = generic::events(&self.tape.turns, self.session.meta.started);
+        let events = generic::events(&self.tape.turns, answers, self.session.meta.started);
         derived.conf = events.iter().map(|e| e.conf).fold(0.0, f64::max);
         events.iter().for_each(|event| drafted.draft.push(event));
     }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use rustix::process::{Pid, Signal};
 
-use crate::util::{Home, kill, wait_until};
+use crate::util::{Home, Term, kill, wait_until};
 
 /// What every agent of these tests begins with: `line FILE JSON` writes a line.
 const PRELUDE: &str = r#"#!/bin/sh
@@ -333,4 +333,41 @@ fn a_secret_is_found_and_taken_out_for_good() {
     assert!(!holds(&home.il(&["show"])) && !holds(&home.il(&["list", "--json"])));
     assert_eq!(home.list().len(), 1);
     home.il(&["verify"]);
+}
+
+/// Of a program that keeps no transcript the answers are what its screen showed.
+#[test]
+fn what_any_program_answers_is_what_its_screen_showed() {
+    let home = Home::new();
+    let script = r#"printf '> '
+while read -r line && [ "$line" != bye ]; do printf 'You said:\n%s!\n> ' "$line"; done"#;
+    let mut term = Term::spawn(home.il_run(&["sh", "-c", script]));
+    term.expect("> ");
+    for line in ["hello", "so it is"] {
+        term.send(format!("{line}\r"));
+        term.expect(format!("{line}!\r\n> "));
+    }
+    term.send("bye\r");
+    assert!(term.wait().success());
+    let chat = String::from_utf8(home.dump("chat")).expect("text");
+    let lines = chat.lines().map(|line| match line.split_once(" (20") {
+        Some((who, rest)) => format!("{who}{}", rest.split_once(',').map_or("", |(_, note)| note)),
+        None => line.to_owned(),
+    });
+    let seen = "Assistant: from the screen)";
+    let expected = ["User:", "hello", "", seen, "You said:", "hello!", ""];
+    let expected = expected.into_iter().chain(["User:", "so it is", "", seen, "You said:"]);
+    let expected: Vec<&str> = expected.chain(["so it is!", "", "User:", "bye"]).collect();
+    assert_eq!(lines.collect::<Vec<_>>(), expected);
+    let answers = home.events_of("assistant_message");
+    let evidence = |answer: &serde_json::Value| {
+        let number = |name: &str| answer["ref"][name].as_u64().expect("a number") as usize;
+        let stdout = home.dump("stdout");
+        String::from_utf8_lossy(&stdout[number("off")..][..number("len")]).into_owned()
+    };
+    assert_eq!(answers.len(), 2);
+    for (answer, said) in answers.iter().zip(["hello!", "so it is!"]) {
+        assert_eq!((&answer["src"], &answer["conf"]), (&"pty".into(), &0.6.into()), "{answer}");
+        assert!(evidence(answer).contains(said), "{answer}");
+    }
 }
