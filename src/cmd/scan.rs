@@ -2,7 +2,8 @@
 
 use super::{JSON_VERSION, home, print, screen};
 use crate::cli::{Command, Flag, Global, Hint, Operand, Operands};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::format::line;
 use crate::json::write_object;
 use crate::library::{Library, Session, Suspect};
 use crate::session::SessionId;
@@ -41,8 +42,11 @@ fn run(args: Args, global: &Global) -> Result<u8> {
         true => library.sessions()?.collect(),
         false => vec![library.find(args.id.as_deref())?],
     };
+    let mut damaged = 0;
     let found = sessions.iter().flat_map(|session| {
-        library.suspects(session).into_iter().map(|suspect| (session.id, suspect))
+        let (suspects, unread) = library.suspects(session);
+        damaged += unread;
+        suspects.into_iter().map(|suspect| (session.id, suspect))
     });
     if args.json {
         for (session, suspect) in found {
@@ -62,6 +66,11 @@ fn run(args: Args, global: &Global) -> Result<u8> {
             vec![session.short(), suspect.kind.to_owned(), span(&suspect)]
         };
         screen::table(&HEADINGS, found.map(row))?;
+    }
+    if damaged > 0 {
+        return Err(Error::failed("not all was searched")
+            .why(format!("the store is damaged in {}", line::count(damaged, "place")))
+            .with_hint("'il verify' names what is missing"));
     }
     Ok(0)
 }

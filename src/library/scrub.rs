@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::event::Evidence;
 use crate::format::mask;
 use crate::session::Status;
-use crate::store::{Chain, Change, Exit, Item, StreamId};
+use crate::store::{Chain, Change, Exit, Item, StreamId, Why};
 
 /// Bytes of a stream that are searched at once.
 const PIECE_LEN: usize = 1 << 20;
@@ -38,12 +38,14 @@ struct Searched {
 }
 
 impl Library {
-    /// What looks like a secret in the streams of a session, in their order. What is made of other
-    /// streams is not searched.
-    pub fn suspects(&self, session: &Session) -> Vec<Suspect> {
+    /// What looks like a secret in the streams of a session, in their order, and how many stretches
+    /// of it could not be read, and so not be searched. What is made of other streams is not
+    /// searched.
+    pub fn suspects(&self, session: &Session) -> (Vec<Suspect>, u64) {
         let names: BTreeMap<StreamId, String> =
             self.store.stream_names(&session.entry).into_iter().collect();
         let mut found = Vec::new();
+        let mut damaged = 0;
         for chain in [Chain::Tape, Chain::Notes] {
             let mut streams: BTreeMap<StreamId, Searched> = BTreeMap::new();
             let mut reader = self.store.read(&session.entry, chain);
@@ -60,6 +62,7 @@ impl Library {
                             searched.search(&name(stream), mask::SECRET_LEN_MAX, &mut found);
                         }
                     }
+                    Item::Gap { why: Why::Damaged, .. } => damaged += 1,
                     Item::Frame { .. } | Item::Gap { .. } => {}
                     Item::Tail | Item::End => break,
                 }
@@ -72,7 +75,7 @@ impl Library {
             let key = |s: &Suspect| (s.place.stream.clone(), s.place.offset);
             key(a).cmp(&key(b))
         });
-        found
+        (found, damaged)
     }
 
     /// Takes bytes out of a session for good: blanks stand in their place, so that all other places

@@ -166,6 +166,9 @@ fn damage_is_named_by_session_time_and_bytes_and_nothing_is_written() {
         check(&mut house.il(&["verify"]), 1, &[" bytes missing"], &["damaged", "--repair"]);
     assert!(out.contains(&format!("session {}: tape: +0.", short(&hurt))), "{out}");
     assert!(!out.contains(short(&sound)), "{out}");
+    check(&mut house.il(&["scan", &sound]), 0, &["SESSION\tKIND"], &[]);
+    let unsearched = ["il scan: not all was searched: ", "damaged in ", "\nhint: "];
+    check(&mut house.il(&["scan", &hurt]), 1, &["SESSION\tKIND"], &unsearched);
     assert!(fs::read(house.file()).expect("the store") == bytes, "verify writes nothing");
 }
 
