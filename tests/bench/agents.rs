@@ -12,7 +12,7 @@ use intentloop::event::{Event, Evidence, Usage};
 use intentloop::json::Pieces;
 
 use crate::Row;
-use crate::rows::{TRANSCRIPT_KIB_MAX, TRANSCRIPT_LEN, wait_with_peak};
+use crate::rows::{TRANSCRIPT_KIB_MAX, TRANSCRIPT_LEN, median, wait_with_peak};
 use crate::tools::Bench;
 
 /// The longest that a transcript is waited for.
@@ -29,6 +29,10 @@ const IDS: &[&[u8]] = &[
     b"\"call_id\":\"",
     b"\"response_id\":\"",
     b"\"requestId\":\"",
+    b"\"parentId\":\"",
+    b"\"callId\":\"",
+    b"\"toolCallId\":\"",
+    b"\"apiCallId\":\"",
 ];
 
 /// Writes copies of a session, one after the other, until there are `len` bytes. A copy's first
@@ -139,39 +143,12 @@ pub fn read(agent: &str, path: &str) {
 /// A recorded session of an agent that has left a transcript as long: how soon `il show` has all of
 /// it after the end, and the memory of reading it again.
 pub fn recorded(bench: &Bench, seeds: &Path, name: &str) -> Vec<Row> {
-    bench.forget();
-    let dir = fs::canonicalize(&bench.dir).expect("a directory");
-    let (seed, path) = (dir.join("seed.jsonl"), dir.join(name));
-    let text = fs::read_to_string(seeds.join(name)).expect("a transcript");
-    fs::write(&seed, of_a_run_in(&dir, &text)).expect("room on the disk");
-    grow(&seed, &path, TRANSCRIPT_LEN);
-    let id = name.trim_end_matches(".jsonl");
-    let program = dir.join("claude");
-    let dashes = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-    let project: String = dir.to_string_lossy().chars().map(dashes).collect();
-    let projects = dir.join(".claude/projects").join(project);
-    fs::create_dir_all(&projects).expect("a directory");
-    let script = format!(
-        "#!/bin/sh\nmv '{}' '{}/'\necho 'Resume this session with: claude --resume {id}'\n",
-        path.display(),
-        projects.display()
-    );
-    fs::write(&program, script).expect("a program");
-    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(&program, executable).expect("a program");
-    let mut il = bench.il();
-    il.current_dir(&dir).args(["run", "-q"]).arg(&program).stdout(Stdio::null());
-    let status = il.status();
-    assert!(status.expect("il").success());
-    let ended = Instant::now();
-    let shown = |bench: &Bench| {
-        let output = bench.il().args(["show", "--json"]).output().expect("il show");
-        String::from_utf8_lossy(&output.stdout).contains("\"source\":\"transcript\"")
-    };
-    while !shown(bench) {
-        assert!(ended.elapsed() < SHOWN_MAX, "il show has no transcript");
+    let took = run_agent(bench, seeds, name, TRANSCRIPT_LEN);
+    // Whoever read it first packs it as well.
+    let began = Instant::now();
+    while !bench.il().arg("rederive").output().expect("il rederive").status.success() {
+        assert!(began.elapsed() < SHOWN_MAX, "il rederive fails");
     }
-    let took = ended.elapsed();
     let peak = |words: &[&str]| {
         let mut il = bench.il();
         il.args(words).stdin(Stdio::null()).stdout(Stdio::piped());
@@ -190,13 +167,89 @@ pub fn recorded(bench: &Bench, seeds: &Path, name: &str) -> Vec<Row> {
     });
     bench.forget();
     let _ = fs::remove_dir_all(bench.dir.join(".claude"));
-    let first = Row {
-        what: "from the agent's end to il show",
-        measured: format!("{:.1} s", took.as_secs_f64()),
-        bar: "-".to_owned(),
-        met: None,
-    };
+    let first = told("from the agent's end to il show", format!("{:.1} s", took.as_secs_f64()));
     std::iter::once(first).chain(rows).collect()
+}
+
+/// How soon `il show` has all of a short session after its end, beside what it takes alone.
+pub fn short(bench: &Bench, seeds: &Path, name: &str) -> Vec<Row> {
+    let (mut plain, mut agent, mut bare) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..bench.rounds {
+        bench.forget();
+        let mut il = bench.il();
+        il.args(["run", "-q", "sh", "-c", "echo hi"]).stdout(Stdio::null());
+        assert!(il.status().expect("il").success());
+        plain.push(until_shown(bench, "\"derived\""));
+        agent.push(run_agent(bench, seeds, name, 1));
+        let start = Instant::now();
+        assert!(shown(bench).contains("\"derived\""));
+        bare.push(start.elapsed());
+    }
+    bench.forget();
+    let _ = fs::remove_dir_all(bench.dir.join(".claude"));
+    let [plain, agent, bare] =
+        [plain, agent, bare].map(|mut times| milliseconds(median(&mut times)));
+    vec![
+        told("from a short command's end to il show", plain),
+        told("from an agent's, whose transcript is short", agent),
+        told("il show alone", bare),
+    ]
+}
+
+/// What is measured and has no bar.
+fn told(what: &'static str, measured: String) -> Row {
+    Row { what, measured, bar: "-".to_owned(), met: None }
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1e3)
+}
+
+/// Records an agent that leaves a transcript of at least `len` bytes, and tells how soon after its
+/// end `il show` has all of it.
+fn run_agent(bench: &Bench, seeds: &Path, name: &str, len: usize) -> Duration {
+    bench.forget();
+    let _ = fs::remove_dir_all(bench.dir.join(".claude"));
+    let dir = fs::canonicalize(&bench.dir).expect("a directory");
+    let (seed, path) = (dir.join("seed.jsonl"), dir.join(name));
+    let text = fs::read_to_string(seeds.join(name)).expect("a transcript");
+    fs::write(&seed, of_a_run_in(&dir, &text)).expect("room on the disk");
+    grow(&seed, &path, len);
+    let id = name.trim_end_matches(".jsonl");
+    let program = dir.join("claude");
+    let dashes = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    let project: String = dir.to_string_lossy().chars().map(dashes).collect();
+    let projects = dir.join(".claude/projects").join(project);
+    fs::create_dir_all(&projects).expect("a directory");
+    let script = format!(
+        "#!/bin/sh\nmv '{}' '{}/'\necho 'Resume this session with: claude --resume {id}'\n",
+        path.display(),
+        projects.display()
+    );
+    fs::write(&program, script).expect("a program");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&program, executable).expect("a program");
+    let mut il = bench.il();
+    il.current_dir(&dir).args(["run", "-q"]).arg(&program).stdout(Stdio::null());
+    assert!(il.status().expect("il").success());
+    until_shown(bench, "\"source\":\"transcript\"")
+}
+
+/// How long it takes until `il show` says this and nobody reads the recording any more.
+fn until_shown(bench: &Bench, wanted: &str) -> Duration {
+    let ended = Instant::now();
+    loop {
+        let text = shown(bench);
+        if text.contains(wanted) && !text.contains("\"deriver\"") {
+            return ended.elapsed();
+        }
+        assert!(ended.elapsed() < SHOWN_MAX, "il show has not {wanted}");
+    }
+}
+
+fn shown(bench: &Bench) -> String {
+    let output = bench.il().args(["show", "--json"]).output().expect("il show");
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// A transcript as it would be of a run in `dir` in years to come: what is older than its session,

@@ -49,7 +49,7 @@ pub const TRANSCRIPT_KIB_MAX: u64 = 32 << 10;
 const SIZE_MAX: u64 = 1 << 20;
 
 /// Seconds and fractions of them.
-fn median(values: &mut [Duration]) -> Duration {
+pub fn median(values: &mut [Duration]) -> Duration {
     values.sort();
     values[values.len() / 2]
 }
@@ -535,23 +535,46 @@ pub fn import(bench: &Bench) -> Vec<Row> {
     ]
 }
 
+/// Agents whose transcripts grow long, with one of each that the tests have.
+const TRANSCRIPTS: [(&str, &str, [&str; 2]); 6] = [
+    (
+        "claude",
+        "7f3781e9-01bb-4faf-956b-b7cb15223a10.jsonl",
+        ["reading Claude Code's transcript", "and its memory"],
+    ),
+    (
+        "codex",
+        "rollout-2026-11-20T23-16-29-01a1fb3f-40da-75f2-8dc6-04fb0dabea2d.jsonl",
+        ["reading Codex' transcript", "and its memory"],
+    ),
+    (
+        "gemini",
+        "session-2026-11-20T23-22-e2e74583.jsonl",
+        ["reading Gemini's transcript", "and its memory"],
+    ),
+    (
+        "copilot",
+        "431c00ff-5562-4416-b26a-38ae7b0db4c6/events.jsonl",
+        ["reading Copilot's transcript", "and its memory"],
+    ),
+    (
+        "qwen",
+        "329268ba-0574-4b69-92e6-a26a2c3e1b12.jsonl",
+        ["reading Qwen Code's transcript", "and its memory"],
+    ),
+    (
+        "kimi",
+        "session_1e77d494-2197-4d5b-8538-1013385a005a/agents/main/wire.jsonl",
+        ["reading Kimi Code's transcript", "and its memory"],
+    ),
+];
+
 /// Transcripts of agents: how fast they become events, and the memory of whoever does it.
 pub fn agents(bench: &Bench) -> Vec<Row> {
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/agent");
-    let kinds = [
-        (
-            "claude",
-            "7f3781e9-01bb-4faf-956b-b7cb15223a10.jsonl",
-            ["reading Claude Code's transcript", "and its memory"],
-        ),
-        (
-            "codex",
-            "rollout-2026-11-20T23-16-29-01a1fb3f-40da-75f2-8dc6-04fb0dabea2d.jsonl",
-            ["reading Codex' transcript", "and its memory"],
-        ),
-    ];
-    let rows = kinds.into_iter().flat_map(|(agent, name, [what, memory])| {
+    let rows = TRANSCRIPTS.iter().flat_map(|&(agent, name, [what, memory])| {
         let path = bench.dir.join(name);
+        fs::create_dir_all(path.parent().expect("a directory")).unwrap();
         crate::agents::grow(&seeds.join(agent).join(name), &path, TRANSCRIPT_LEN);
         let read = || {
             let mut command = crate::tools::this();
@@ -583,7 +606,9 @@ pub fn agents(bench: &Bench) -> Vec<Row> {
         ]
     });
     let mut rows: Vec<Row> = rows.collect();
-    rows.extend(crate::agents::recorded(bench, &seeds.join("claude"), kinds[0].1));
+    let claudes = seeds.join("claude");
+    rows.extend(crate::agents::recorded(bench, &claudes, TRANSCRIPTS[0].1));
+    rows.extend(crate::agents::short(bench, &claudes, TRANSCRIPTS[0].1));
     rows
 }
 
