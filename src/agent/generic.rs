@@ -14,12 +14,16 @@ pub const QUIET_US: u64 = 1_000_000;
 pub const TURNS_MAX: usize = 100_000;
 /// The most bytes of typed lines that are kept to be searched.
 const TYPED_MAX: usize = 4 << 20;
-/// The longest answer that is kept, in bytes: of a longer one its beginning.
+/// The longest answer that is kept, in bytes, with what each of its lines takes: of a longer one its
+/// beginning.
 pub const ANSWER_LEN_MAX: usize = 16 << 10;
-/// The most bytes that are kept of the answers of a session.
+/// The most bytes that are kept of the answers of a session, counted alike.
 pub const ANSWERS_LEN_MAX: usize = 4 << 20;
 /// How far into the output answers are looked for, in bytes.
 pub const ANSWERED_OUTPUT_MAX: u64 = 64 << 20;
+/// How much output before a line that was typed is looked at, in bytes, where what was before it is
+/// not: to know the line, and the prompt that it was typed at.
+pub const BEFORE_LINE_LEN: u64 = 256 << 10;
 /// What ends an answer of which more was on the screen.
 pub const CUT: &str = "[…]";
 /// The longest mark that is understood, in bytes.
@@ -138,23 +142,38 @@ impl Answers<'_> {
         Answers { turns, shown, kept_len: 0 }
     }
 
-    /// Takes the next line of the settled text; breaks off where no more are wanted.
-    pub fn feed(&mut self, line: &Shown) -> ControlFlow<()> {
-        let offset = line.seen.offset;
-        if offset > ANSWERED_OUTPUT_MAX {
+    /// Whether these bytes of the output may show any of them, after the lines that were taken;
+    /// breaks off where no more can come. A flood is not worth a look to its end.
+    pub fn wants(&self, output: std::ops::Range<u64>) -> ControlFlow<(), bool> {
+        let next = self.turns.partition_point(|turn| turn.output.start <= output.start);
+        let over = next.checked_sub(1).is_none_or(|at| {
+            let turn = &self.turns[at];
+            let marked = turn.ground == Ground::Mark && output.start >= turn.output.end;
+            self.shown[at].is_cut || marked
+        });
+        let next = self.turns.get(next);
+        if output.start > ANSWERED_OUTPUT_MAX || (over && next.is_none()) {
             return ControlFlow::Break(());
         }
+        let near =
+            |next: &GenericTurn| output.end.saturating_add(BEFORE_LINE_LEN) > next.output.start;
+        ControlFlow::Continue(!over || next.is_some_and(near))
+    }
+
+    /// Takes the next line of the settled text.
+    pub fn feed(&mut self, line: &Shown) {
+        let offset = line.seen.offset;
         let next = self.turns.partition_point(|turn| turn.output.start <= offset);
         if let Some(turn) = self.turns.get(next)
             && let Some(prompt) = prompt_of(&line.text, turn)
         {
             self.shown[next].prompt = Some(prompt.to_owned());
         }
-        let Some(at) = next.checked_sub(1) else { return ControlFlow::Continue(()) };
+        let Some(at) = next.checked_sub(1) else { return };
         let turn = &self.turns[at];
         // A mark says where the output ends.
         if turn.ground == Ground::Mark && offset >= turn.output.end {
-            return ControlFlow::Continue(());
+            return;
         }
         let shown = &mut self.shown[at];
         let len = line.text.len() + size_of::<Shown>();
@@ -166,7 +185,6 @@ impl Answers<'_> {
             self.kept_len += len;
             shown.lines.push(line.clone());
         }
-        ControlFlow::Continue(())
     }
 
     /// The answers, one for each turn.
@@ -559,7 +577,7 @@ mod tests {
         });
         let turns = turns(crossings);
         let mut answers = Answers::of(&turns);
-        let _ = shown.iter().try_for_each(|line| answers.feed(line));
+        shown.iter().for_each(|line| answers.feed(line));
         let said = turns.iter().zip(answers.finish()).map(|(turn, answer)| {
             format!("{}: [{}] {}", turn.text, answer.seen_us / 100_000, answer.text)
         });
@@ -610,25 +628,60 @@ mod tests {
         let turns = finder.finish();
         for more in [0, 1] {
             let mut answers = Answers::of(&turns[..1]);
-            let _ = answers.feed(&line(0, ANSWER_LEN_MAX / 2));
-            let _ = answers.feed(&line(0, ANSWER_LEN_MAX / 2 + more));
+            answers.feed(&line(0, ANSWER_LEN_MAX / 2));
+            answers.feed(&line(0, ANSWER_LEN_MAX / 2 + more));
             let answer = answers.finish().remove(0).text;
             assert_eq!(answer.ends_with(CUT), more == 1);
             assert_eq!(answer.lines().count(), 2);
         }
         let mut answers = Answers::of(&turns);
         for turn in &turns {
-            let _ = answers.feed(&line(turn.output.start, ANSWER_LEN_MAX));
+            answers.feed(&line(turn.output.start, ANSWER_LEN_MAX));
         }
         let answers = answers.finish();
         let (last, others) = answers.split_last().expect("answers");
         assert!(last.text.is_empty() && others.iter().all(|answer| !answer.text.is_empty()));
-        for (offset, flow) in [
-            (ANSWERED_OUTPUT_MAX, ControlFlow::Continue(())),
-            (ANSWERED_OUTPUT_MAX + 1, ControlFlow::Break(())),
-        ] {
-            assert_eq!(Answers::of(&turns).feed(&line(offset, 200)), flow);
-        }
+    }
+
+    /// Of two lines, each with output to the next or the end: `w`anted, `n`ot, or `b`reaks off.
+    #[test]
+    fn output_is_looked_at_as_far_as_it_can_answer() {
+        let far = 4 * BEFORE_LINE_LEN;
+        let turn = |start: u64, end: u64| GenericTurn {
+            output: start..end,
+            ..turns([
+                Crossing { t_us: 0, direction: Direction::Input, bytes: b"ask\r" },
+                Crossing { t_us: 1, direction: Direction::Output, bytes: b"." },
+            ])
+            .remove(0)
+        };
+        let two = [turn(far, 2 * far), turn(2 * far, ANSWERED_OUTPUT_MAX + far)];
+        let mut answers = Answers::of(&two);
+        let check = |answers: &Answers<'_>, at: [u64; 7], expected: &str| {
+            let word = |at: u64| match answers.wants(at..at + 10) {
+                ControlFlow::Continue(true) => 'w',
+                ControlFlow::Continue(false) => 'n',
+                ControlFlow::Break(()) => 'b',
+            };
+            assert_eq!(at.map(word).iter().collect::<String>(), expected);
+        };
+        let near = BEFORE_LINE_LEN + 10;
+        let last = ANSWERED_OUTPUT_MAX;
+        let places = [0, far - near, far - near + 1, far, 2 * far - near, last, last + 1];
+        check(&answers, places, "nnwwwwb");
+        let seen = |offset| Stamp { offset, time_us: 0 };
+        let long = |offset| Shown {
+            text: "x".repeat(ANSWER_LEN_MAX),
+            seen: seen(offset),
+            settled: seen(offset),
+            kind: Settled::Text,
+            alternate: false,
+        };
+        answers.feed(&long(far));
+        let places = [0, far, far + 10, 2 * far - near, 2 * far - near + 1, 2 * far, last];
+        check(&answers, places, "nnnnwww");
+        answers.feed(&long(2 * far));
+        check(&answers, places, "nnnnwbb");
     }
 
     #[test]

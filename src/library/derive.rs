@@ -16,13 +16,15 @@ use crate::agent::{self, Agent, Invocation, Long, Native, Scope, Statement, stre
 use crate::error::{Error, Result};
 use crate::event::{Body, Event, Evidence, MessageForm, Source, UserMessage};
 use crate::format::codeloops;
+use crate::format::recording::Action;
 use crate::json::Pieces;
 use crate::json::{self, Object, Value};
 use crate::record::side::SOURCES;
 use crate::session::{DERIVED_VERSION, Derived, NativeFile, Status};
 use crate::store::{Append, Chain, Exit, Item, StreamId, Writer};
 use crate::sys::time;
-use crate::term::{Options, Size, Terminal};
+use crate::term::transcript::Transcript;
+use crate::term::{Options, Size, Stamp, Terminal};
 use crate::time::WallTime;
 
 /// The record before the first line of a conversation: what stands before it is older.
@@ -221,15 +223,42 @@ impl Library {
             return Vec::new();
         }
         let mut answers = Answers::of(turns);
-        let read = self.lines(session, &mut |lines| match lines
-            .iter()
-            .try_for_each(|line| answers.feed(line))
-        {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(io::ErrorKind::Other.into()),
+        let options = Options { history_rows: 0, ..Options::default() };
+        let mut size = session.size();
+        let (mut offset, mut at_us) = (0, 0);
+        // The text from where it was last of interest; None where it is not.
+        let mut settled: Option<Transcript> = None;
+        let read = self.shown(session, |t_us, shown| {
+            at_us = t_us;
+            match shown {
+                Action::Output(bytes) => {
+                    let start = offset;
+                    offset += bytes.len() as u64;
+                    let ControlFlow::Continue(wanted) = answers.wants(start..offset) else {
+                        return Err(io::ErrorKind::Other.into());
+                    };
+                    if wanted {
+                        let at = Stamp { offset: start, time_us: t_us };
+                        let blank = || Transcript::of(session.terminal_from(size, options, at));
+                        settled.get_or_insert_with(blank).feed(t_us, bytes);
+                    } else if let Some(settled) = settled.take() {
+                        settled.finish(t_us).iter().for_each(|line| answers.feed(line));
+                    }
+                }
+                Action::Resize(to) => {
+                    size = to;
+                    settled.iter_mut().for_each(|settled| settled.resize(t_us, to));
+                }
+                _ => {}
+            }
+            let lines = settled.as_mut().map(Transcript::take_lines).unwrap_or_default();
+            lines.iter().for_each(|line| answers.feed(line));
+            Ok(())
         });
         // What cannot be read, or is not wanted, was no answer.
         let _ = read;
+        let lines = settled.map(|settled| settled.finish(at_us)).unwrap_or_default();
+        lines.iter().for_each(|line| answers.feed(line));
         answers.finish()
     }
 

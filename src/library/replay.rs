@@ -117,8 +117,13 @@ impl Library {
 impl Session {
     /// A terminal as the session's was at its start.
     pub fn terminal(&self, options: Options) -> Terminal {
+        self.terminal_from(self.size(), options, Stamp::default())
+    }
+
+    /// The same as of a moment, blank, of the size that the window had then.
+    pub(super) fn terminal_from(&self, size: Size, options: Options, at: Stamp) -> Terminal {
         let start = if self.meta.size.is_none() { NEW_LINE_MODE } else { b"" };
-        Terminal::restore(self.size(), options, start, Stamp::default())
+        Terminal::restore(size, options, start, at)
     }
 
     /// Whether it had no terminal, so that lines end in line feeds alone.
