@@ -112,9 +112,11 @@ pub struct Reader {
     /// The page that follows, found while this one may still have frames.
     next: Option<PageHeader>,
     ended: bool,
-    /// Items returned so far, and items to pass over before the next one.
-    count: u64,
-    skip: u64,
+    /// Items returned since [`Reader::pos`] became what it is.
+    returned: u64,
+    /// What is to be passed over before the next item: all before this position, and so many items
+    /// there.
+    skip: Option<(u64, u64)>,
     /// The chain is read out of a pack.
     unpack: Option<Unpack>,
     /// Frames of this stream may go unchecked, and the last one did.
@@ -190,8 +192,8 @@ impl Reader {
             broken: false,
             next: None,
             ended: gone,
-            count: 0,
-            skip: 0,
+            returned: 0,
+            skip: None,
             unpack: None,
             trusted: None,
             unchecked: None,
@@ -238,8 +240,8 @@ impl Reader {
             broken: false,
             next: None,
             ended: false,
-            count: 0,
-            skip: 0,
+            returned: 0,
+            skip: None,
             unpack: packed.then(Unpack::default),
             trusted: None,
             unchecked: None,
@@ -257,6 +259,7 @@ impl Reader {
     fn next_step(&mut self) -> Step {
         loop {
             self.unchecked = None;
+            let before = self.pos();
             let step = match self.unpack {
                 Some(_) => self.unpack_step(),
                 None => self.step(),
@@ -267,13 +270,25 @@ impl Reader {
                 Step::Tail | Step::End => return step,
                 // Its page was given back while it was read.
                 Step::Gap(_, Why::Damaged) if self.changes_over() => {}
-                _ if self.skip > 0 => self.skip -= 1,
+                _ if self.passes_over(before) => {}
                 _ => {
-                    self.count += 1;
+                    self.returned = if self.pos() == before { self.returned + 1 } else { 0 };
                     return step;
                 }
             }
         }
+    }
+
+    /// Whether an item that stands at `pos` was returned before the chain was packed.
+    fn passes_over(&mut self, pos: u64) -> bool {
+        let Some((until, count)) = &mut self.skip else { return false };
+        let passes = pos < *until || (pos == *until && *count > 0);
+        if pos == *until && passes {
+            *count -= 1;
+        } else if !passes {
+            self.skip = None;
+        }
+        passes
     }
 
     fn item(&self, step: Step) -> Item<'_> {
@@ -413,6 +428,7 @@ impl Reader {
             return self.seek_byte(u64::MAX);
         }
         self.ended = false;
+        (self.returned, self.skip) = (0, None);
         self.rewind();
         let anew = Unpack { echo: true, complete: true, pos: 1, ..Unpack::default() };
         self.unpack = Some(anew);
@@ -445,6 +461,7 @@ impl Reader {
             return;
         }
         self.ended = false;
+        (self.returned, self.skip) = (0, None);
         if self.unpack.is_some() {
             return self.seek_block(is_before);
         }
@@ -761,9 +778,12 @@ impl Reader {
         }
         let Ok(entry) = self.entry() else { return false };
         let Some(pack) = entry.pack.filter(|_| !self.is_gone()) else { return false };
-        // What was read came in the same order as what will be read.
-        self.skip = self.count;
+        // What was read came in the same order as what will be read. Where nothing but other
+        // streams came since a seek, some of that may come again.
+        let (pos, returned) = (self.pos(), self.returned);
         self.read_pack(u64::from(pack), &entry);
+        self.seek_block(|_, at| at < pos);
+        (self.returned, self.skip) = (returned, Some((pos, returned)));
         true
     }
 

@@ -635,6 +635,49 @@ fn the_last_record_is_found_from_the_end() {
     assert_eq!(store.verify(&mut |_| {}).unwrap().problems, []);
 }
 
+/// A reader goes to a place in a session, reads a while, and reads on when the session was packed.
+#[test]
+fn a_reader_that_went_to_a_place_reads_on_where_it_was_when_the_session_is_packed() {
+    const FRAMES: u64 = 40_000;
+    let check = |sought: u64, read: u64| {
+        let dir = TempDir::new("pack-on");
+        let store = dir.open(Access::Write);
+        let mut w = store.begin(&new_session(1)).unwrap();
+        for n in 0..FRAMES {
+            // Keys between the output: they do not count as bytes of it.
+            let stream = if n % 3 == 0 { StreamId::STDOUT } else { StreamId::STDIN };
+            w.append(stream, n, &n.to_le_bytes());
+        }
+        let entry = store.entries().unwrap().next().unwrap();
+        let mut reader = store.read(&entry, Chain::Tape);
+        reader.seek_time(sought);
+        let mut next = || match reader.next() {
+            Item::Frame { bytes, t_us, .. } => {
+                assert_eq!(bytes, t_us.to_le_bytes());
+                Some(t_us)
+            }
+            Item::End => None,
+            other => panic!("{other:?}"),
+        };
+        let mut last = next().unwrap();
+        for _ in 1..read {
+            assert_eq!(next(), Some(last + 1), "before");
+            last += 1;
+        }
+        w.end(Exit::Code(0), 5).unwrap();
+        assert!(store.pack(&store.entries().unwrap().next().unwrap()).unwrap());
+        while let Some(t_us) = next() {
+            assert_eq!(t_us, last + 1, "from {sought}, {read} read");
+            last = t_us;
+        }
+        assert_eq!(last, FRAMES - 1, "from {sought}, {read} read");
+    };
+    for (sought, read) in [(0, 1), (0, 7), (0, 30_000), (20_000, 10), (20_001, 9_999), (39_999, 40)]
+    {
+        check(sought, read);
+    }
+}
+
 #[test]
 fn seeking_in_a_pack_lands_on_the_block() {
     // Blocks that are smaller than a page, and blocks that go over several; notes before the tape
