@@ -2,12 +2,12 @@
 //! repeats what stands elsewhere and may be missing. Which sessions have changed since it was
 //! written is seen at the end of the file, where every addition to a session takes its pages.
 
-use super::catalog;
+use super::catalog::{self, RawEntry};
 use super::chain::{self, HeaderAt, take_lease};
 use super::cursor::Cursor;
 use super::layout::{
-    self, Identity, Kind, LEASE_PAGES_MAX, Lease, PAGE, PAYLOAD_MAX, Status, array_at, u16_at,
-    u32_at, u64_at,
+    self, ChainId, Identity, Kind, LEASE_PAGES_MAX, Lease, PAGE, PAYLOAD_MAX, PageHeader, Status,
+    array_at, u16_at, u32_at, u64_at,
 };
 use super::reader::{Item, Reader};
 use super::storage::{Held, LOCK_ALLOC, LOCK_INDEX, LOCK_TRIES_MAX, Lock, Storage, lock_of_slot};
@@ -237,20 +237,27 @@ impl Index {
     }
 }
 
-/// The slots of sessions with a lease at page `from` or behind. Leases tile the file, so one header
-/// tells where the next lease starts.
+/// The slots of sessions with a lease at page `from` or behind.
 fn slots_behind(s: &dyn Storage, from: u64) -> io::Result<HashSet<u32>> {
-    let (end, mut page) = (s.size()?.div_ceil(PAGE), from);
     let mut slots = HashSet::new();
-    if !s.rules().heed_changes {
-        return Ok(slots);
+    if s.rules().heed_changes {
+        leases_behind(s, from, &mut |header| {
+            if header.chain.kind.is_chain() {
+                slots.insert(header.slot);
+            }
+        })?;
     }
+    Ok(slots)
+}
+
+/// Hands over the first header of each lease at page `from` or behind. Leases tile the file, so one
+/// header tells where the next lease starts.
+fn leases_behind(s: &dyn Storage, from: u64, lease: &mut dyn FnMut(&PageHeader)) -> io::Result<()> {
+    let (end, mut page) = (s.size()?.div_ceil(PAGE), from);
     while page < end {
         match chain::read_header(s, page) {
             HeaderAt::Sound(header) => {
-                if header.chain.kind.is_chain() {
-                    slots.insert(header.slot);
-                }
+                lease(&header);
                 page = header.lease.end();
             }
             HeaderAt::Zero => match s.next_data((page + 1) * PAGE)? {
@@ -260,7 +267,38 @@ fn slots_behind(s: &dyn Storage, from: u64) -> io::Result<HashSet<u32>> {
             HeaderAt::Invalid => page += 1,
         }
     }
-    Ok(slots)
+    Ok(())
+}
+
+/// The chain that a session's notes are in, its first page, and its last page as promised.
+fn notes_of(raw: &RawEntry) -> Option<(ChainId, u64, Option<u32>)> {
+    let identity = raw.identity?;
+    let (kind, head, last) = match raw.pack {
+        Some(head) => (Kind::Pack, u64::from(head), Some(0)),
+        None => (Kind::Notes, identity.notes_head, raw.status.map(|status| status.notes_seq)),
+    };
+    let salt = layout::salt(&identity.id);
+    Some((ChainId { salt, kind, tag: layout::tag(head) }, head, last))
+}
+
+/// Which sessions have all of their notes where their chain leads. A power cut may take the foot that
+/// led to notes behind the promised ones and leave them: another foot that leads nowhere would bring
+/// them back, and no lease at the end of the file would tell.
+fn unforked(s: &dyn Storage, raws: &[RawEntry]) -> io::Result<HashSet<u32>> {
+    let mut leases: HashMap<ChainId, usize> = HashMap::new();
+    let chains = || raws.iter().filter_map(|raw| Some((raw.slot, notes_of(raw)?)));
+    let Some(first) = chains().map(|(_, (_, head, _))| head).min() else {
+        return Ok(HashSet::new());
+    };
+    leases_behind(s, first, &mut |header| *leases.entry(header.chain).or_default() += 1)?;
+    let mut whole = HashSet::new();
+    for (slot, (id, head, last)) in chains() {
+        let reached = chain::leases(s, id.salt, id.kind, head, last)?.len();
+        if leases.get(&id).copied().unwrap_or(0) == reached {
+            whole.insert(slot);
+        }
+    }
+    Ok(whole)
 }
 
 /// The sessions of a store by the time they began, newest first.
@@ -512,6 +550,7 @@ impl Store {
         sort(&mut all);
         all.reverse();
         let mut told = Vec::with_capacity(all.len());
+        let mut fresh: Vec<RawEntry> = Vec::new();
         for entry in &all {
             let is_locked = || s.is_locked(lock_of_slot(entry.slot)).unwrap_or(true);
             told.push(match known.remove(&entry.slot) {
@@ -522,10 +561,20 @@ impl Store {
                     // It may have ended since it was listed.
                     .and_then(|raw| entry_of(s, raw))
                     .filter(|entry| entry.state != State::Live)
-                    .and_then(|entry| describe(&entry))
+                    .and_then(|entry| {
+                        fresh.push(entry.raw);
+                        describe(&entry)
+                    })
                     .filter(|told| (1..=FACTS_LEN_MAX).contains(&told.facts.len()))
                     .filter(|told| told.words.len() <= WORDS_LEN_MAX),
             });
+        }
+        let whole = unforked(s, &fresh).map_err(|e| cannot(&e))?;
+        let fresh: HashSet<u32> = fresh.iter().map(|raw| raw.slot).collect();
+        for (entry, told) in all.iter().zip(&mut told) {
+            if fresh.contains(&entry.slot) && !whole.contains(&entry.slot) {
+                *told = None;
+            }
         }
         Ok(Gathered { pages, slots, entries: all, told })
     }

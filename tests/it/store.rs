@@ -1,13 +1,14 @@
 //! The store on a real file: sessions written, listed, found, read, followed and refused.
 
+use intentloop::store::layout::{FOOT_LEN, Kind, Lease, PAGE_LEN, PageHeader};
 use intentloop::store::storage::Storage;
 use intentloop::store::{
-    Access, Append, Chain, Exit, FILE_NAME, FileStorage, Item, NewSession, Progress, State, Store,
-    StreamId, Why,
+    Access, Append, Chain, Entry, Exit, FILE_NAME, FileStorage, Item, NewSession, Progress, State,
+    Store, StreamId, Told, Why, Writer,
 };
 use std::fs;
 use std::io::Read;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -676,6 +677,45 @@ fn a_reader_that_went_to_a_place_reads_on_where_it_was_when_the_session_is_packe
     {
         check(sought, read);
     }
+}
+
+/// A power cut takes the foot that leads to notes behind the promised ones, and leaves the notes; a
+/// later one leaves a foot, and takes what it leads to: then the first notes are back.
+#[test]
+fn the_index_tells_nothing_of_notes_that_may_come_back() {
+    let dir = TempDir::new("come-back");
+    let store = dir.open(Access::Write);
+    let add = |mut w: Writer, meta: &[u8]| {
+        assert_eq!(w.append(StreamId::META, 5, meta), Append::Stored);
+        w.end(Exit::Code(0), 9).unwrap();
+    };
+    let entry = || store.entries().unwrap().next().unwrap();
+    let meta = || store.last_record(&entry(), StreamId::META).unwrap().1;
+    // The leases of its notes, oldest first.
+    let leases = || -> Vec<Lease> {
+        let bytes = fs::read(dir.path().join(FILE_NAME)).unwrap();
+        let headers = bytes.chunks(PAGE_LEN).zip(0..);
+        let headers = headers.filter_map(|(page, no)| PageHeader::decode(page, no));
+        headers.filter(|header| header.chain.kind == Kind::Notes).map(|h| h.lease).collect()
+    };
+    let zero = |offset: u64, len: usize| {
+        let file = fs::OpenOptions::new().write(true).open(dir.path().join(FILE_NAME)).unwrap();
+        file.write_all_at(&vec![0; len], offset).unwrap();
+    };
+    add(store.begin(&new_session(1)).unwrap(), b"first");
+    add(store.resume(&entry()).unwrap(), b"second");
+    assert_eq!(meta(), b"second");
+    zero(leases()[0].foot_at(), FOOT_LEN);
+    assert_eq!(meta(), b"first");
+
+    let told = |_: &Entry| Some(Told { facts: meta(), ..Told::default() });
+    assert!(store.write_index(&mut { told }).unwrap());
+    add(store.resume(&entry()).unwrap(), b"third");
+    assert_eq!(meta(), b"third");
+    zero(leases().last().unwrap().start * PAGE_LEN as u64, PAGE_LEN - FOOT_LEN);
+    assert_eq!(meta(), b"second");
+    let listed: Vec<_> = store.newest(true).unwrap().map(|listed| listed.facts).collect();
+    assert_eq!(listed, [None], "nothing, rather than what was first");
 }
 
 #[test]
