@@ -57,7 +57,10 @@ use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use storage::{Held, LOCK_ALLOC, LOCK_GATE, Lock, Storage, lock_of_slot, lock_patiently};
+use storage::{
+    Held, LOCK_ALLOC, LOCK_GATE, LOCK_TRIES_MAX, Lock, Storage, lock_of_slot, lock_patiently,
+    lock_within,
+};
 
 /// The store's name in its directory, on a filesystem that one machine owns.
 pub const FILE_NAME: &str = "store.il";
@@ -291,12 +294,16 @@ impl Store {
     }
 
     /// Appends to a session that has ended: to its notes (a report, a conversation); the tape is
-    /// closed. Fails when another process has the session.
+    /// closed. Fails when another process has the session for ten seconds: those who add to it one
+    /// after the other wait for the disk each.
     pub fn resume(&self, entry: &Entry) -> Result<Writer> {
+        const TRIES_MAX: u32 = 5 * LOCK_TRIES_MAX;
         let storage = self.writing_handle()?;
         let cannot = |e: &io::Error| self.error("cannot append to a session in", e);
         let s = &*storage;
-        if !lock_patiently(s, lock_of_slot(entry.slot), Lock::Exclusive).map_err(|e| cannot(&e))? {
+        let slot = lock_of_slot(entry.slot);
+        let held = lock_within(s, slot, Lock::Exclusive, TRIES_MAX);
+        if !held.map_err(|e| cannot(&e))? {
             return Err(self.busy("cannot append to a session in"));
         }
         self.resume_locked(&storage, entry).map_err(|e| cannot(&e))

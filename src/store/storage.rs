@@ -173,7 +173,12 @@ pub const LOCK_TRIES_MAX: u32 = 2000;
 
 /// Locks a byte, waiting at most [`LOCK_TRIES_MAX`] pauses; false when it stays taken.
 pub fn lock_patiently(s: &dyn Storage, byte: u64, lock: Lock) -> io::Result<bool> {
-    for _ in 0..LOCK_TRIES_MAX {
+    lock_within(s, byte, lock, LOCK_TRIES_MAX)
+}
+
+/// As [`lock_patiently`], with so many pauses at most.
+pub fn lock_within(s: &dyn Storage, byte: u64, lock: Lock, tries_max: u32) -> io::Result<bool> {
+    for _ in 0..tries_max {
         if s.try_lock(byte, lock)? {
             return Ok(true);
         }
