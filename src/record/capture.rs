@@ -655,10 +655,10 @@ impl<'a> Capture<'a> {
             let _ = signal::set(signal, Disposition::Default);
         }
         let blocked = Mask::full().without(signal).without(Signal::CONT).install();
-        let _ = match by_key {
+        let _ = self.tape.at_rest(|| match by_key {
             true => process::kill_group(process::own_group(), signal),
             false => process::kill(process::own_pid(), Signal::STOP),
-        };
+        });
         // The signal is delivered no later than here; this line runs after the stop.
         blocked.install();
         if signal == Signal::TSTP {

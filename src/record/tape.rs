@@ -196,6 +196,14 @@ impl Tape {
         retry_us.into_iter().chain(side_us).min()
     }
 
+    /// Runs `stop`, which stops this process, when no other recorder can be waiting for it.
+    pub fn at_rest<T>(&self, stop: impl FnOnce() -> T) -> T {
+        match &self.writer {
+            Some(writer) => writer.at_rest(stop),
+            None => stop(),
+        }
+    }
+
     /// Does what its time has come for: tries again what failed, starts the process beside us.
     pub fn tick(&mut self, now_us: u64) {
         if let Some(side) = &mut self.side {

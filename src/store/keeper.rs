@@ -151,6 +151,12 @@ impl Keeper {
         chain::take_lease(s, pages, tries_max)
     }
 
+    /// Keeps the thread from taking leases for as long as the guard lives.
+    pub fn rest(&self) -> Option<MutexGuard<'_, ()>> {
+        let shared = self.shared.as_ref()?;
+        Some(shared.allocation.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The error of a sync that failed since the last call.
     pub fn take_sync_error(&self) -> Option<io::Error> {
         let shared = self.shared.as_ref()?;

@@ -195,6 +195,13 @@ impl Writer {
         }
     }
 
+    /// Runs `stop`, which stops this process, at a moment when it holds no lock but its own
+    /// session's: others would wait for it.
+    pub fn at_rest<T>(&self, stop: impl FnOnce() -> T) -> T {
+        let _rest = self.keeper.rest();
+        stop()
+    }
+
     fn wait_in_queue(
         &mut self,
         chain: Chain,

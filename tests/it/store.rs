@@ -1,7 +1,7 @@
 //! The store on a real file: sessions written, listed, found, read, followed and refused.
 
 use intentloop::store::layout::{FOOT_LEN, Kind, Lease, PAGE_LEN, PageHeader};
-use intentloop::store::storage::Storage;
+use intentloop::store::storage::{LOCK_ALLOC, Lock, Storage};
 use intentloop::store::{
     Access, Append, Chain, Entry, Exit, FILE_NAME, FileStorage, Item, NewSession, Progress, State,
     Store, StreamId, Told, Why, Writer,
@@ -677,6 +677,28 @@ fn a_reader_that_went_to_a_place_reads_on_where_it_was_when_the_session_is_packe
     {
         check(sought, read);
     }
+}
+
+/// Whoever stops its process while it holds the allocation lock stops all others.
+#[test]
+fn a_writer_at_rest_holds_nothing_that_others_wait_for() {
+    const ROUNDS: u64 = 300;
+    const LOOKS: usize = 200;
+    let dir = TempDir::new("rest");
+    let store = dir.open(Access::Write);
+    let mut w = store.begin(&new_session(1)).unwrap();
+    let other = FileStorage::open(&dir.path().join(FILE_NAME), true).unwrap();
+    for n in 0..ROUNDS {
+        // Enough to want the next lease, which a thread takes ahead of need.
+        assert_eq!(w.append(StreamId::STDOUT, n, &[b'x'; 64 << 10]), Append::Stored);
+        w.at_rest(|| {
+            for _ in 0..LOOKS {
+                assert!(other.try_lock(LOCK_ALLOC, Lock::Exclusive).unwrap(), "round {n}");
+                other.unlock(LOCK_ALLOC).unwrap();
+            }
+        });
+    }
+    w.end(Exit::Code(0), 1).unwrap();
 }
 
 /// A power cut takes the foot that leads to notes behind the promised ones, and leaves the notes; a
