@@ -679,6 +679,42 @@ fn a_reader_that_went_to_a_place_reads_on_where_it_was_when_the_session_is_packe
     }
 }
 
+/// Where the tape of a pack was given back a gap is no damage; one in the notes behind it is.
+#[test]
+fn a_page_missing_from_notes_behind_a_pruned_pack_is_a_gap() {
+    let dir = TempDir::new("behind");
+    let store = dir.open(Access::Write);
+    let mut w = store.begin(&new_session(1)).unwrap();
+    w.append(StreamId::STDOUT, 1, &[b'o'; 300_000]);
+    w.end(Exit::Code(0), 5).unwrap();
+    let entry = || store.entries().unwrap().next().unwrap();
+    store.pack(&entry()).unwrap();
+    store.prune_tape(&[entry()], &mut |_| {}).unwrap();
+    let mut w = store.resume(&entry()).unwrap();
+    let long: Vec<u8> = (0..100_000u32).map(|n| (n / 251) as u8).collect();
+    assert_eq!(w.append(StreamId::CONVERSATION, 9, &long), Append::Stored);
+    w.end(Exit::Unknown, 0).unwrap();
+    assert_eq!(bytes_of(&store, 1, StreamId::CONVERSATION), long);
+
+    let bytes = fs::read(dir.path().join(FILE_NAME)).unwrap();
+    let headers = bytes.chunks(PAGE_LEN).zip(0..);
+    let headers = headers.filter_map(|(page, no)| PageHeader::decode(page, no));
+    let of_pack: Vec<_> = headers.filter(|h| h.chain.kind == Kind::Pack).collect();
+    let hit = of_pack[of_pack.len() - 3].page;
+    let file = fs::OpenOptions::new().write(true).open(dir.path().join(FILE_NAME)).unwrap();
+    file.write_all_at(&[0; PAGE_LEN], hit * PAGE_LEN as u64).unwrap();
+    let (mut reader, mut gaps) = (store.read(&entry(), Chain::Notes), 0);
+    loop {
+        match reader.next() {
+            Item::Frame { .. } => {}
+            Item::Gap { why: Why::Damaged, .. } => gaps += 1,
+            Item::End => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(gaps, 1);
+}
+
 /// Whoever stops its process while it holds the allocation lock stops all others.
 #[test]
 fn a_writer_at_rest_holds_nothing_that_others_wait_for() {

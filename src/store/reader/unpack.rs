@@ -80,6 +80,8 @@ impl Reader {
                         && frame.stream != StreamId::IDENTITY
                         && (frame.flags & ECHO == 0 || unpack.echo) =>
                 {
+                    // The tape stood before it.
+                    unpack.tape_gone = false;
                     return step;
                 }
                 Step::Frame(..) => {}
