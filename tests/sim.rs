@@ -116,29 +116,30 @@ fn another_process_may_come_between_any_two_operations() {
 }
 
 /// Another process holds the allocation lock while a session is flooded, and lets go of it after so
-/// many looks at it since the queue was full. Returns the bytes that were dropped.
-fn dropped_if_locked_for(looks: u32) -> usize {
-    const LEN: usize = 64 << 10;
+/// many looks at it since the queue was full, with records of `len` bytes. Returns the bytes that
+/// were dropped.
+fn dropped_if_locked_for(looks: u32, len: usize) -> usize {
     let disk = Disk::new(World::empty(), Rules::ALL, 0);
     let store = Store::on(disk.handle(), [7; 16]).expect("a store");
     let new = NewSession { id: [1; 16], start_us: 1, label: [0; 16], meta: b"{}" };
     let mut writer = store.begin(&new).expect("a session");
     let other = disk.handle();
     assert!(other.try_lock(LOCK_ALLOC, Lock::Exclusive).expect("a lock"));
-    let content = |n: usize| vec![b'a' + (n % 26) as u8; LEN];
+    let content = |n: usize| vec![b'a' + (n % 26) as u8; len];
     let (mut appended, mut waiting) = (0, 0);
     let dropped = loop {
-        if waiting + LEN > QUEUE_LEN_MAX {
+        let full = waiting + len > QUEUE_LEN_MAX;
+        if full {
             disk.unlock_after(looks, LOCK_ALLOC);
         }
         // Its clock stands still: what waits is not tried again.
         let became = writer.append(StreamId::STDOUT, 1, &content(appended));
         appended += 1;
         match became {
-            Append::Stored if waiting > 0 => break 0,
+            Append::Stored if full => break 0,
             Append::Stored => {}
-            Append::Queued => waiting += LEN,
-            Append::Degraded { .. } => break LEN,
+            Append::Queued => waiting += len,
+            Append::Degraded { .. } => break len,
         }
     };
     let _ = other.unlock(LOCK_ALLOC);
@@ -162,9 +163,12 @@ fn dropped_if_locked_for(looks: u32) -> usize {
 
 #[test]
 fn a_session_waits_for_the_allocation_lock_before_it_drops_anything() {
-    assert_eq!(dropped_if_locked_for(1), 0);
-    assert_eq!(dropped_if_locked_for(FULL_TRIES_MAX - 1), 0);
-    assert_ne!(dropped_if_locked_for(FULL_TRIES_MAX), 0);
+    const LEN: usize = 64 << 10;
+    assert_eq!(dropped_if_locked_for(1, LEN), 0);
+    assert_eq!(dropped_if_locked_for(FULL_TRIES_MAX - 1, LEN), 0);
+    assert_ne!(dropped_if_locked_for(FULL_TRIES_MAX, LEN), 0);
+    // One that the queue has no room for at all.
+    assert_eq!(dropped_if_locked_for(1000, QUEUE_LEN_MAX + 1), 0);
 }
 
 #[test]

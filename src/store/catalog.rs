@@ -213,6 +213,20 @@ pub struct RawEntry {
     pub deleted: bool,
 }
 
+impl RawEntry {
+    /// The chain that the notes of this session, which is `identity`, are in: its first page, and
+    /// its last page as promised. A pack was durable before anything relied on it: its feet are
+    /// where they should be.
+    pub fn notes_chain(&self, identity: &Identity) -> (ChainId, u64, Option<u32>) {
+        let (kind, head, last_seq) = match self.pack {
+            Some(head) => (Kind::Pack, u64::from(head), Some(0)),
+            None => (Kind::Notes, identity.notes_head, self.status.map(|status| status.notes_seq)),
+        };
+        let salt = layout::salt(&identity.id);
+        (ChainId { salt, kind, tag: layout::tag(head) }, head, last_seq)
+    }
+}
+
 /// The entry of `slot` among the bytes of its catalog page.
 pub fn decode_entry(page: &[u8; PAGE_LEN], slot: u32) -> RawEntry {
     let at = entry_at(slot % SLOTS_PER_RUN % ENTRIES_PER_PAGE);

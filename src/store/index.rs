@@ -270,35 +270,24 @@ fn leases_behind(s: &dyn Storage, from: u64, lease: &mut dyn FnMut(&PageHeader))
     Ok(())
 }
 
-/// The chain that a session's notes are in, its first page, and its last page as promised.
-fn notes_of(raw: &RawEntry) -> Option<(ChainId, u64, Option<u32>)> {
-    let identity = raw.identity?;
-    let (kind, head, last) = match raw.pack {
-        Some(head) => (Kind::Pack, u64::from(head), Some(0)),
-        None => (Kind::Notes, identity.notes_head, raw.status.map(|status| status.notes_seq)),
-    };
-    let salt = layout::salt(&identity.id);
-    Some((ChainId { salt, kind, tag: layout::tag(head) }, head, last))
-}
-
-/// Which sessions have all of their notes where their chain leads. A power cut may take the foot that
-/// led to notes behind the promised ones and leave them: another foot that leads nowhere would bring
-/// them back, and no lease at the end of the file would tell.
-fn unforked(s: &dyn Storage, raws: &[RawEntry]) -> io::Result<HashSet<u32>> {
+/// The slots of those sessions whose chain does not lead to all of their notes. A power cut may take
+/// the foot that led to notes behind the promised ones and leave them: another foot that leads
+/// nowhere would bring them back, and no lease at the end of the file would tell.
+fn forked(s: &dyn Storage, raws: &[RawEntry]) -> io::Result<HashSet<u32>> {
     let mut leases: HashMap<ChainId, usize> = HashMap::new();
-    let chains = || raws.iter().filter_map(|raw| Some((raw.slot, notes_of(raw)?)));
+    let chains = || raws.iter().filter_map(|raw| Some((raw.slot, raw.notes_chain(&raw.identity?))));
     let Some(first) = chains().map(|(_, (_, head, _))| head).min() else {
         return Ok(HashSet::new());
     };
     leases_behind(s, first, &mut |header| *leases.entry(header.chain).or_default() += 1)?;
-    let mut whole = HashSet::new();
-    for (slot, (id, head, last)) in chains() {
-        let reached = chain::leases(s, id.salt, id.kind, head, last)?.len();
-        if leases.get(&id).copied().unwrap_or(0) == reached {
-            whole.insert(slot);
+    let mut forked = HashSet::new();
+    for (slot, (id, head, last_seq)) in chains() {
+        let reached = chain::leases(s, id.salt, id.kind, head, last_seq)?.len();
+        if leases.get(&id).copied().unwrap_or(0) != reached {
+            forked.insert(slot);
         }
     }
-    Ok(whole)
+    Ok(forked)
 }
 
 /// The sessions of a store by the time they began, newest first.
@@ -561,18 +550,18 @@ impl Store {
                     // It may have ended since it was listed.
                     .and_then(|raw| entry_of(s, raw))
                     .filter(|entry| entry.state != State::Live)
-                    .and_then(|entry| {
-                        fresh.push(entry.raw);
-                        describe(&entry)
-                    })
-                    .filter(|told| (1..=FACTS_LEN_MAX).contains(&told.facts.len()))
-                    .filter(|told| told.words.len() <= WORDS_LEN_MAX),
+                    .and_then(|entry| Some((entry.raw, describe(&entry)?)))
+                    .filter(|(_, told)| (1..=FACTS_LEN_MAX).contains(&told.facts.len()))
+                    .filter(|(_, told)| told.words.len() <= WORDS_LEN_MAX)
+                    .map(|(raw, told)| {
+                        fresh.push(raw);
+                        told
+                    }),
             });
         }
-        let whole = unforked(s, &fresh).map_err(|e| cannot(&e))?;
-        let fresh: HashSet<u32> = fresh.iter().map(|raw| raw.slot).collect();
+        let forked = forked(s, &fresh).map_err(|e| cannot(&e))?;
         for (entry, told) in all.iter().zip(&mut told) {
-            if fresh.contains(&entry.slot) && !whole.contains(&entry.slot) {
+            if forked.contains(&entry.slot) {
                 *told = None;
             }
         }

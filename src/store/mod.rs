@@ -51,7 +51,7 @@ use crate::sys::file::{FsKind, euid};
 use catalog::RawEntry;
 use cursor::Cursor;
 use keeper::Keeper;
-use layout::{ENTRIES_PER_PAGE, Identity, Kind, PAGE_LEN, Status, Super};
+use layout::{ENTRIES_PER_PAGE, Identity, PAGE_LEN, Status, Super};
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -321,14 +321,8 @@ impl Store {
             Some(status) => status,
             None => house::status_of_lost(s, raw.slot, &identity)?.0,
         };
-        let salt = layout::salt(&identity.id);
-        let notes_seq = raw.status.map(|status| status.notes_seq);
-        let (kind, head, last_seq) = match raw.pack {
-            // Durable before anything relied on it: its feet are where they should be.
-            Some(pack) => (Kind::Pack, u64::from(pack), Some(0)),
-            None => (Kind::Notes, identity.notes_head, notes_seq),
-        };
-        let notes = Cursor::resume(s, salt, kind, raw.slot, head, last_seq)?;
+        let (id, head, last_seq) = raw.notes_chain(&identity);
+        let notes = Cursor::resume(s, id.salt, id.kind, raw.slot, head, last_seq)?;
         // A power cut took the first page: a reader must be told to look for the pages to come.
         let lost_head = notes.is_empty() && status.notes_fseq == 0;
         let status = Status { notes_fseq: status.notes_fseq.max(u16::from(lost_head)), ..status };

@@ -169,7 +169,7 @@ impl Writer {
 
     /// Appends one record to a stream, `t_us` microseconds after the session's start. Records of
     /// any length are taken. Never panics; waits for another process 5 ms at most, but half a
-    /// minute once before it drops anything for that. After a failure records are dropped and counted
+    /// minute before it drops anything for that. After a failure records are dropped and counted
     /// until the store works again, which is tried every two seconds; the gap is then noted in the
     /// chain.
     pub fn append(&mut self, stream: StreamId, t_us: u64, bytes: &[u8]) -> Append {
@@ -214,7 +214,7 @@ impl Writer {
             // Who holds the lock may be waiting for a slow disk: better that the command waits, too.
             self.queue_retry_us = 0;
             let kept = match self.flush(chain, t_us, FULL_TRIES_MAX) {
-                true => self.put(chain, stream, flags, t_us, bytes, LEASE_TRIES_MAX),
+                true => self.put(chain, stream, flags, t_us, bytes, FULL_TRIES_MAX),
                 false => Err((io::ErrorKind::WouldBlock.into(), 0)),
             };
             let Err((e, done)) = kept else { return Append::Stored };
