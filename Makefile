@@ -75,7 +75,8 @@ fuzz:
 		$(CARGO) test --release --locked --test fuzz -- --nocapture
 
 # Signals, stops, hang-ups on real terminals, disks that are full at every byte, and kill -9 on
-# every file system that can be had here, with long repetitions. IL_KILLS on each.
+# every file system that can be had here, with long repetitions: IL_KILLS (10000) on each, or on
+# those that IL_GROUND names (here, nfs, tmpfs, ext4, xfs, btrfs, fuse2fs, bindfs).
 torture: setup
 	.ci/setup file-systems
 	IL_LONG=1 $(CARGO) test --release --locked --test it -- relay:: full_disk::

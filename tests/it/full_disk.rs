@@ -109,13 +109,23 @@ impl Place {
     }
 }
 
-fn words(numbers: &BTreeSet<u64>) -> String {
-    numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(" ")
+fn words<'a>(numbers: impl IntoIterator<Item = &'a u64>) -> String {
+    numbers.into_iter().map(u64::to_string).collect::<Vec<_>>().join(" ")
 }
 
 /// Runs the workload with files limited to each of these lengths, in a new store, or in one that
-/// has a session.
+/// has a session. Each processor takes its share of them, with a store of its own.
 fn check_limits(limits: &BTreeSet<u64>, prepare: &str) {
+    let shares = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let limits: Vec<u64> = limits.iter().copied().collect();
+    std::thread::scope(|scope| {
+        for share in limits.chunks(limits.len().div_ceil(shares)) {
+            scope.spawn(move || check_share(share, prepare));
+        }
+    });
+}
+
+fn check_share(limits: &[u64], prepare: &str) {
     let place = Place::new();
     // One in eight on a terminal: a `script` each takes its time.
     let script = format!(

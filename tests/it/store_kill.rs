@@ -1,6 +1,6 @@
 //! Real processes append to one store, say over a pipe what was stored, and are killed at random.
 //! Nothing they said may be missing. `IL_KILLS=10000` kills that many, on each file system that can
-//! be mounted here too.
+//! be mounted here too; `IL_GROUND=xfs,btrfs` on those alone.
 
 use crate::places::foreign_kernel;
 use crate::store::TempDir;
@@ -22,6 +22,8 @@ const SECOND: u64 = 1_000_000;
 const WRITERS: usize = 30;
 /// Kills after which a store is looked at, and a new one begun: they grow by the hundred megabytes.
 const KILLS_A_STORE: u64 = 100;
+/// Where the kills happen: where the tests run, there with the answers of NFS, in memory.
+const GROUNDS: [&str; 3] = ["here", "nfs", "tmpfs"];
 /// File systems that the long form makes and mounts.
 const FILE_SYSTEMS: [&str; 5] = ["ext4", "xfs", "btrfs", "fuse2fs", "bindfs"];
 /// Bytes of their images, which are holes at first.
@@ -275,23 +277,37 @@ fn records_of(store: &Store, entry: &Entry, chain: Chain, salt: u64, may_drop: b
 fn killed_writers_lose_nothing_they_said_was_stored() {
     let asked = std::env::var("IL_KILLS").ok().and_then(|n| n.parse().ok());
     let kills = asked.unwrap_or(50);
+    let only = std::env::var("IL_GROUND").ok();
+    let only: Option<Vec<&str>> = only.as_ref().map(|only| only.split(',').collect());
+    for one in only.iter().flatten() {
+        assert!(GROUNDS.contains(one) || FILE_SYSTEMS.contains(one), "IL_GROUND: {one}: unknown");
+    }
+    let wanted = |name: &str| only.as_ref().is_none_or(|only| only.contains(&name));
     let disk = TempDir::new("kill");
-    kill_and_look("here", &plain(disk.path()), kills);
-    let kernel = foreign_kernel(&disk.path().join("kernel"));
-    let foreign = Ground { dir: disk.path(), kernel: Some(&kernel) };
-    kill_and_look("here, with the answers of NFS", &foreign, kills);
+    if wanted("here") {
+        kill_and_look("here", &plain(disk.path()), kills);
+    }
+    if wanted("nfs") {
+        let kernel = foreign_kernel(&disk.path().join("kernel"));
+        let foreign = Ground { dir: disk.path(), kernel: Some(&kernel) };
+        kill_and_look("here, with the answers of NFS", &foreign, kills);
+    }
     let memory = PathBuf::from(format!("/dev/shm/il-kill-{}", std::process::id()));
-    if Path::new("/dev/shm").is_dir() {
+    if wanted("tmpfs") && Path::new("/dev/shm").is_dir() {
         kill_and_look("tmpfs", &plain(&memory), kills);
         std::fs::remove_dir_all(&memory).unwrap();
     }
-    for name in FILE_SYSTEMS.iter().filter(|_| asked.is_some()) {
+    for name in FILE_SYSTEMS.iter().filter(|name| match only {
+        Some(_) => wanted(name),
+        None => asked.is_some(),
+    }) {
         match Mounted::new(name, disk.path()) {
             // Its one thread makes it slower than all others together.
             Ok(mounted) if *name == "fuse2fs" => {
                 kill_and_look(name, &plain(&mounted.0), kills.div_ceil(10));
             }
             Ok(mounted) => kill_and_look(name, &plain(&mounted.0), kills),
+            Err(why) if only.is_some() => panic!("{name}: {why}"),
             Err(why) => println!("{name}: not run: {why}"),
         }
     }
